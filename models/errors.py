@@ -1,0 +1,64 @@
+"""Every error a user of Xinjian can meet.
+
+    XinjianError
+    ├── ConfigError          a setting, mapping, contract or scenario file is wrong
+    ├── CodeError            an identifier or a dated code table cannot be used
+    ├── SourceError          a whole source file cannot be read; a single row goes to quarantine
+    ├── RecordError          records do not fit the contract they are meant for
+    ├── LakeError            the lake cannot be read or written
+    │   ├── LakeMissingError     no such lake, table or version
+    │   ├── LakeFormatError      written by a newer release, or not a lake at all
+    │   └── LakeConflictError    other writers kept winning; nothing of this write was kept
+    └── MissingExtraError    an optional package is needed for this command
+
+A message names the value, the rule it breaks and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class XinjianError(Exception):
+    """Base of all errors that are meant to be read by a user."""
+
+
+class ConfigError(XinjianError):
+    """A setting or a declaration file is wrong; the message carries ``file:line`` where known."""
+
+
+class CodeError(XinjianError):
+    """An identifier, or a dated code table such as the working-day calendar, cannot be used."""
+
+
+class SourceError(XinjianError):
+    """A source file as a whole cannot be read."""
+
+
+class RecordError(XinjianError):
+    """A frame of records does not fit its contract."""
+
+
+class LakeError(XinjianError):
+    """The record lake cannot be read or written."""
+
+
+class LakeMissingError(LakeError):
+    """The lake, one of its tables, or the asked version does not exist."""
+
+
+class LakeFormatError(LakeError):
+    """The lake was written by a newer release, or the folder holds something else."""
+
+
+class LakeConflictError(LakeError):
+    """Concurrent writers kept winning; nothing of this write was kept and it may be repeated."""
+
+
+class MissingExtraError(XinjianError):
+    """A command needs an optional package that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Name the missing ``package`` and the ``extra`` that brings it."""
+        super().__init__(
+            f"this command needs the package {package!r}, which is not installed; "
+            f"install it with: pip install 'xinjian[{extra}]'"
+        )

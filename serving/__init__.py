@@ -1,0 +1,1 @@
+"""How we serve: the API, the ledger and the jobs."""

