@@ -1,0 +1,68 @@
+"""The lake's own tables: what was refused, and what each import run did."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dataframely as dy
+
+QUARANTINE: Final = "quarantine"
+IMPORT_RUN: Final = "import_run"
+
+
+class Quarantine(dy.Schema):
+    """One broken rule of one source row; a row that breaks three rules has three entries.
+
+    ``record_id`` hashes source file content, line, rule and column, so a rerun adds nothing.
+    ``target_record_id`` is the id the record would have had, null where it could not be formed:
+    once a record of that id is in the lake, the row counts as corrected. ``raw`` is the whole
+    source row as JSON.
+    """
+
+    record_id = dy.String(regex=r"^[0-9a-f]{32}$")
+    run_id = dy.String()
+    source = dy.String()
+    table = dy.String()
+    strict = dy.Bool()
+    rule = dy.String()
+    column = dy.String(nullable=True)
+    value = dy.String(nullable=True)
+    file = dy.String()
+    line = dy.Int64()
+    target_record_id = dy.String(nullable=True)
+    authority = dy.String(nullable=True)
+    region = dy.String(nullable=True)
+    happened_on = dy.Date(nullable=True)
+    known_at = dy.Datetime(time_unit="us", time_zone="UTC")
+    raw = dy.String()
+
+
+class ImportRun(dy.Schema):
+    """What one run did with one source of a mapping; every row read is in exactly one count.
+
+    ``rows_in`` = ``filtered`` + ``collapsed`` + ``accepted`` + ``quarantined``, and
+    ``accepted`` = ``inserted`` + ``updated`` + ``unchanged``.
+    """
+
+    record_id = dy.String(regex=r"^[0-9a-f]{32}$")
+    run_id = dy.String()
+    source = dy.String()
+    table = dy.String()
+    strict = dy.Bool()
+    files = dy.Int64()
+    rows_in = dy.Int64()
+    filtered = dy.Int64()
+    collapsed = dy.Int64()
+    accepted = dy.Int64()
+    inserted = dy.Int64()
+    updated = dy.Int64()
+    unchanged = dy.Int64()
+    quarantined = dy.Int64()
+    by_code = dy.Int64()
+    by_organisation = dy.Int64()
+    by_name = dy.Int64()
+    unmatched = dy.Int64()
+    mapping_digest = dy.String()
+    lake_version = dy.Int64(nullable=True)
+    started_at = dy.Datetime(time_unit="us", time_zone="UTC")
+    finished_at = dy.Datetime(time_unit="us", time_zone="UTC")

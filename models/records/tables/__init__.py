@@ -1,0 +1,1 @@
+"""The built-in contracts, one module per field of record."""
