@@ -1,0 +1,263 @@
+"""``xinjian data``: records in, quality out, and a province to try it on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import ConfigError
+from models.records.contract import Contract
+from models.records.contracts import CONTRACTS
+from models.records.declared import keep_declared, kept_contracts, load_contract
+from models.records.lake import Lake
+from models.records.rules import rules
+from models.settings import Settings
+from training.progress import progress
+from training.sources.mapping import load_mapping
+from training.sources.run import Tally, import_mapping
+
+app = typer.Typer(no_args_is_help=True)
+
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
+]
+
+
+@app.command("import")
+def import_(
+    mapping: Annotated[Path, typer.Argument(help="Mapping YAML.")],
+    *,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the files; the mapping's own by default.")
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Read departmental tables, check each row, keep the good and quarantine the bad."""
+    settings = Settings.load()
+    plan = load_mapping(mapping)
+    keep_declared((p.source.target for p in plan.plans), mapping.parent, settings.contracts)
+    _import(mapping, _open(settings, lake), root=root, settings=settings)
+
+
+def _import(mapping: Path, lake: Lake, *, root: Path | None, settings: Settings) -> None:
+    if root is not None and not root.is_dir():
+        raise ConfigError(
+            f"--root {root} is no folder; name the folder that holds the source files"
+        )
+    with progress("导入") as advance:
+        tallies = import_mapping(
+            load_mapping(mapping),
+            lake,
+            root=root,
+            person_key=settings.secret_person_key,
+            advance=advance,
+        )
+    console = Console()
+    console.print(_rows_table(tallies))
+    broken = _rules_table(tallies)
+    if broken.row_count:
+        console.print(broken)
+    for tally in tallies:
+        if tally.unused:
+            console.print(f"{tally.source}: 未使用的列 {'、'.join(tally.unused)}", style="dim")
+
+
+@app.command()
+def quality(
+    *,
+    lake: LakeOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a report: .html for people, .json for machines.")
+    ] = None,
+    target: Annotated[float, typer.Option(help="Compliance rate to meet.")] = 0.99,
+    table: Annotated[list[str] | None, typer.Option(help="Only these tables.")] = None,
+    authority: Annotated[list[str] | None, typer.Option(help="Only these authorities.")] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help="Only these regions, with all that lies in them.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="First month, YYYY-MM.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last month, YYYY-MM.")] = None,
+    enforce: Annotated[
+        bool, typer.Option("--enforce", help="Exit with 3 when the target is missed.")
+    ] = False,
+) -> None:
+    """Report compliance, timeliness, completeness and duplicates, down to rules and rows."""
+    from training.quality import Scope, met, run
+    from training.quality.table import as_table
+
+    settings = Settings.load()
+    scope = Scope(
+        tables=tuple(table or ()),
+        authorities=tuple(authority or ()),
+        regions=tuple(region or ()),
+        since=since,
+        until=until,
+    )
+    contracts = _contracts(settings)
+    with progress("质量"):
+        result = run(_open(settings, lake), scope, out=out, target=target, contracts=contracts)
+    Console().print(as_table(result, contracts))
+    if out is not None:
+        typer.echo(f"report: {out}")
+    if enforce and not met(result):
+        raise typer.Exit(3)
+
+
+@app.command()
+def synth(
+    *,
+    subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the raw tables, mapping and ground truth.")
+    ] = None,
+    lake: Annotated[
+        str | None, typer.Option(help="Import into this lake at once; the raw tables are not kept.")
+    ] = None,
+) -> None:
+    """Make a seeded synthetic province of Liaoning: departmental tables with known dirt."""
+    from training.synth import make_province
+
+    if (out is None) == (lake is None):
+        raise ConfigError("say where the province goes: exactly one of --out DIR and --lake DIR")
+    settings = Settings.load()
+    if out is not None:
+        with progress("合成", subjects) as advance:
+            summary = make_province(out, subjects=subjects, seed=seed, advance=advance)
+        Console().print(_counts_table("合成数据", summary.rows))
+        typer.echo(f"mapping: {out / 'mapping.yaml'}")
+        return
+    with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
+        with progress("合成", subjects) as advance:
+            make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
+        _import(Path(folder) / "mapping.yaml", _open(settings, lake), root=None, settings=settings)
+
+
+@app.command()
+def compact(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables; all by default.")] = None,
+    *,
+    lake: LakeOption = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also delete files that no version of these last days needs."),
+    ] = None,
+) -> None:
+    """Join the lake's small files: one sorted file a bucket."""
+    opened = _open(Settings.load(), lake)
+    keep = timedelta(days=keep_days) if keep_days else None
+    result = Table("表", "文件（前）", "文件（后）", "已清理", "版本")
+    names = tables or opened.tables()
+    with progress("整理", len(names)) as advance:
+        for name in names:
+            done = opened.compact(name, keep=keep)
+            result.add_row(name, *map(str, (done.before, done.after, done.vacuumed, done.version)))
+            advance(1)
+    Console().print(result)
+
+
+@app.command()
+def contracts(
+    name: Annotated[str | None, typer.Argument(help="A table, to see its columns.")] = None,
+    *,
+    check: Annotated[
+        Path | None, typer.Option(help="Check a contract YAML of your own and show its columns.")
+    ] = None,
+) -> None:
+    """List the record tables and their columns."""
+    known = _contracts(Settings.load())
+    if check is not None:
+        Console().print(_columns_table(load_contract(check)))
+    elif name is not None:
+        if name not in known:
+            raise ConfigError(f"unknown table {name!r}; known: {', '.join(known)}")
+        Console().print(_columns_table(known[name]))
+    else:
+        listed = Table("表", "名称", "列数", "主键")
+        for contract in known.values():
+            listed.add_row(
+                contract.name, contract.title, str(len(contract.columns)), ", ".join(contract.key)
+            )
+        Console().print(listed)
+
+
+def _open(settings: Settings, lake: str | None) -> Lake:
+    url = lake or settings.lake
+    options = settings.storage or None
+    found = Lake.open(url, storage_options=options)
+    return (
+        found
+        if found.tables()
+        else Lake.open(url, buckets=settings.buckets, storage_options=options)
+    )
+
+
+def _contracts(settings: Settings) -> Mapping[str, Contract]:
+    return {**CONTRACTS, **kept_contracts(settings.contracts)}
+
+
+def _rows_table(tallies: list[Tally]) -> Table:
+    table = Table(title="导入结果", title_justify="left")
+    table.add_column("来源")
+    table.add_column("表")
+    heads = (
+        "读入",
+        "筛除",
+        "合并",
+        "入库",
+        "新增",
+        "更新",
+        "未变",
+        "隔离",
+        "按代码",
+        "按机构码",
+        "按名称",
+        "未匹配",
+    )
+    for head in heads:
+        table.add_column(head, justify="right")
+    for t in tallies:
+        numbers = (
+            t.rows_in, t.filtered, t.collapsed, t.accepted, t.inserted, t.updated, t.unchanged,
+            t.quarantined, t.by_code, t.by_organisation, t.by_name, t.unmatched,
+        )  # fmt: skip
+        table.add_row(t.source, t.table, *(f"{n:,}" for n in numbers))
+    return table
+
+
+def _rules_table(tallies: list[Tally]) -> Table:
+    table = Table("来源", "规则", "说明", title="隔离原因（一行可有多条）", title_justify="left")
+    table.add_column("次数", justify="right")
+    table.add_column("如何更正")
+    catalogue = rules()
+    for tally in tallies:
+        for rule, count in sorted(tally.rules.items(), key=lambda item: -item[1]):
+            known = catalogue[rule]
+            table.add_row(tally.source, rule, known.title, f"{count:,}", known.remedy)
+    return table
+
+
+def _counts_table(title: str, counts: Mapping[str, int]) -> Table:
+    table = Table("表", title=title, title_justify="left")
+    table.add_column("行数", justify="right")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _columns_table(contract: Contract) -> Table:
+    table = Table("列", "名称", "类型", "单位", "必填", title=f"{contract.name} {contract.title}")
+    names = contract.glossary
+    for column, dtype in contract.dtypes.items():
+        name = names.get(column)
+        unit = name.unit if name and name.unit else ""
+        required = "是" if column in contract.required else ""
+        table.add_row(column, contract.title_of(column), str(dtype), unit, required)
+    return table

@@ -1,0 +1,1 @@
+"""Import of departmental tables: read, map, identify, check, keep."""

@@ -1,0 +1,218 @@
+"""Turn source rows into typed columns of a contract; name every cell that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from models.codes import penalty_kinds, registration_status, uscc
+from models.errors import ConfigError
+from models.records.contract import Contract
+from training.sources import clean
+from training.sources.assign import Assignment
+from training.sources.mapping import DERIVED, IDENTITY, ColumnMap, KnownAt, Plan
+from training.sources.read import LINE
+
+PROBLEMS: Final = {
+    LINE: pl.Int64(),
+    "rule": pl.String(),
+    "column": pl.String(),
+    "value": pl.String(),
+}
+"""One broken rule of one source row, by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Typed rows with ``__line__``; broken cells are null in ``frame`` and named in ``problems``.
+
+    ``normalised`` marks the rows whose text held markup, invisible or full-width characters.
+    """
+
+    frame: pl.DataFrame
+    problems: pl.DataFrame
+    normalised: pl.Series
+
+
+def convert(frame: pl.DataFrame, plan: Plan, assignment: Assignment) -> Converted:
+    """Convert one batch: contract columns (but those import makes itself) and identity fields."""
+    reader = _Reader(frame, plan.contract)
+    dtypes: dict[str, pl.DataType] = {
+        c: d for c, d in plan.contract.dtypes.items() if c not in DERIVED
+    }
+    dtypes |= {name: pl.String() for name in IDENTITY if name not in dtypes}
+    columns = [frame[LINE]]
+    for name, dtype in dtypes.items():
+        column = assignment.fields.get(name)
+        if name in plan.source.constants:
+            columns.append(reader.constant(name, plan.source.constants[name], dtype))
+        elif column is not None:
+            columns.append(reader.read(name, column, dtype))
+        else:
+            columns.append(pl.Series(name, [None], dtype).new_from_index(0, frame.height))
+    typed = pl.DataFrame(columns)
+    typed = typed.with_columns(reader.known_at(plan.source.known_at, typed["happened_on"]))
+    problems = pl.concat(reader.problems) if reader.problems else pl.DataFrame(schema=PROBLEMS)
+    return Converted(frame=typed, problems=problems, normalised=reader.normalised())
+
+
+def select_rows(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Return the rows that the source's ``where`` takes."""
+    condition = plan.source.where
+    if condition is None:
+        return frame
+    try:
+        return frame.filter(pl.sql_expr(condition))
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0][:200]
+        columns = ", ".join(c for c in frame.columns if c != LINE)
+        raise ConfigError(
+            f"source {plan.source.id!r}: 'where' cannot be applied: {reason}; "
+            f"it is an SQL condition on the columns {columns}"
+        ) from None
+
+
+class _Reader:
+    """Read the cells of one batch; remember what could not be read."""
+
+    def __init__(self, frame: pl.DataFrame, contract: Contract) -> None:
+        self.frame = frame
+        self.contract = contract
+        self.problems: list[pl.DataFrame] = []
+        self.dirty: list[pl.Series] = []
+
+    def read(self, name: str, column: ColumnMap, dtype: pl.DataType) -> pl.Series:
+        present = [h for h in column.source if h in self.frame.columns]
+        if (
+            len(present) == 1
+            and not column.map
+            and self.frame[present[0]].dtype == dtype != pl.String
+        ):
+            return self.frame[present[0]].alias(name)
+        text = self._text(present)
+        if column.extract is not None:
+            text = text.str.extract(column.extract)
+        if column.map:
+            text = text.replace_strict(column.map, default=column.otherwise or text)
+        return self._typed(name, text, dtype, column)
+
+    def constant(self, name: str, value: str, dtype: pl.DataType) -> pl.Series:
+        one = _to_type(name, pl.Series(name, [value]), dtype, None, ())
+        if one[0] is None:
+            raise ConfigError(
+                f"the constant {name}: {value!r} is no {dtype}; correct it in the mapping"
+            )
+        return one.alias(name).new_from_index(0, self.frame.height)
+
+    def known_at(self, how: KnownAt, happened_on: pl.Series) -> list[pl.Series]:
+        if how.source is not None:
+            text = self._text([how.source])
+            column = self.frame[how.source]
+            known = (
+                column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+                if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone
+                else clean.to_time(text, how.formats)
+            )
+            self._note("known_at", "F01", text, known)
+        elif how.on is not None:
+            known = clean.to_time(pl.Series([str(how.on)])).new_from_index(0, self.frame.height)
+        else:
+            assumed = happened_on.dt.offset_by(f"{how.days}d").cast(pl.Datetime("us"))
+            known = assumed.dt.replace_time_zone("Asia/Shanghai").dt.convert_time_zone("UTC")
+        flag = pl.Series("known_assumed", [how.source is None]).new_from_index(0, self.frame.height)
+        return [known.alias("known_at"), flag]
+
+    def normalised(self) -> pl.Series:
+        mask = pl.Series([False]).new_from_index(0, self.frame.height)
+        for column in self.dirty:
+            mask |= column
+        return mask
+
+    def _text(self, headings: list[str]) -> pl.Series:
+        text: pl.Series | None = None
+        for heading in headings:
+            cleaned, mask = clean.clean_text(self.frame[heading])
+            if mask is not None:
+                self.dirty.append(mask)
+            text = cleaned if text is None else text.zip_with(text.is_not_null(), cleaned)
+        return (
+            text
+            if text is not None
+            else pl.Series([None], dtype=pl.String).new_from_index(0, self.frame.height)
+        )
+
+    def _typed(
+        self, name: str, text: pl.Series, dtype: pl.DataType, column: ColumnMap
+    ) -> pl.Series:
+        typed = _to_type(name, text, dtype, column.unit, column.formats)
+        if name in _CODES:  # a placeholder code is no code, not a broken one
+            return typed.alias(name)
+        rule = "F01" if dtype.is_temporal() else "F03" if dtype == pl.Boolean else "F02"
+        self._note(name, rule, text, typed)
+        return typed.alias(name)
+
+    def _note(self, name: str, rule: str, text: pl.Series, typed: pl.Series) -> None:
+        lost = text.is_not_null() & typed.is_null()
+        if lost.any():
+            lines = self.frame[LINE].filter(lost)
+            values = text.filter(lost).str.head(200)
+            found = pl.DataFrame({LINE: lines, "value": values}).with_columns(
+                rule=pl.lit(rule), column=pl.lit(name)
+            )
+            self.problems.append(found.select(list(PROBLEMS)))
+
+
+def _to_type(
+    name: str, text: pl.Series, dtype: pl.DataType, unit: str | None, formats: tuple[str, ...]
+) -> pl.Series:
+    if name in _BY_NAME:
+        return pl.DataFrame({"v": text}).select(_BY_NAME[name]())["v"]
+    return _by_dtype(text, dtype, unit, formats)
+
+
+def _by_dtype(
+    text: pl.Series, dtype: pl.DataType, unit: str | None, formats: tuple[str, ...]
+) -> pl.Series:
+    match dtype:
+        case pl.Date() | pl.Datetime():
+            read = clean.to_date if dtype == pl.Date else clean.to_time
+            return read(text, formats)
+        case pl.Float64():
+            return clean.to_number(text, unit)
+        case pl.Int32() | pl.Int64():
+            return clean.to_integer(text).cast(dtype, strict=False)
+        case pl.Boolean():
+            return clean.to_flag(text)
+        case pl.List():
+            return text.str.replace_all(r"\s*[;；、,，|]\s*", ";").str.split(";")
+        case _:
+            return text
+
+
+def _code() -> pl.Expr:
+    return uscc.normalise_expr("v")
+
+
+def _penalty_kinds() -> pl.Expr:
+    as_ids = pl.col("v").str.contains(r"^\d{2}(?:;\d{2})*$")
+    return pl.when(as_ids).then(pl.col("v").str.split(";")).otherwise(penalty_kinds.split_expr("v"))
+
+
+def _subject_category() -> pl.Expr:
+    return pl.coalesce(uscc.party_category_expr("v"), "v").alias("v")
+
+
+def _status() -> pl.Expr:
+    return pl.coalesce(registration_status.parse_expr("v"), "v").alias("v")
+
+
+_CODES: Final = frozenset({"uscc", "authority_code", "source_authority_code"})
+_BY_NAME: Final[Mapping[str, Callable[[], pl.Expr]]] = {
+    **dict.fromkeys(_CODES, _code),
+    "penalty_kinds": _penalty_kinds,
+    "subject_category": _subject_category,
+    "status": _status,
+}

@@ -1,0 +1,215 @@
+"""Mapping files: how a department's tables become records.
+
+```yaml
+sources:
+  - id: culture_inspections
+    target: inspection                  # a built-in table, or the path of a contract YAML
+    files: ["*文化领域行政检查信息.parquet"]  # globs below the mapping's folder, or below --root
+    strict: false                       # true: apply the 双公示 publication standard
+    columns:                            # only where the glossary's spellings do not find a column
+      result: {from: 监督检查结果, map: {合格: pass, 不合格: fail}}
+      fine_amount: {from: CF_NR_FK, unit: 万元}
+      happened_on: {from: 立案日期, formats: ["%d/%m/%Y"]}
+    constants: {region: "110000"}
+    known_at: {after: happened_on, days: 9}   # or {from: 上报日期}, or {on: 2025-06-30}
+    where: "当前状态 <> '撤销'"           # rows to take, as an SQL condition on source columns
+    fold: false                         # true: rows of one key become one record (the earliest)
+    fill: false                         # true: only fill what the lake does not know yet
+    ignore: [序号]                       # columns left out on purpose
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from models import yaml
+from models.errors import ConfigError
+from models.records.contract import Contract
+from models.records.contracts import CONTRACTS, contract_named
+from models.records.declared import load_contract
+
+IDENTITY: Final = (
+    "uscc",
+    "organisation_code",
+    "registration_number",
+    "taxpayer_number",
+    "citizen_id",
+    "subject_name",
+    "source_id",
+)
+"""Fields every source may map, from which ``subject_id`` and ``record_id`` are made."""
+
+DERIVED: Final = ("record_id", "subject_id", "known_at", "known_assumed", "source_ref", "findings")
+"""Columns that import makes itself."""
+
+Format = Literal["auto", "csv", "excel", "parquet", "jsonl", "sql"]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Headings = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ColumnMap(_Part):
+    """Where one field comes from; several headings mean the first that has a value."""
+
+    source: Headings = Field(validation_alias="from")
+    map: dict[str, str] = Field(default_factory=dict[str, str])
+    otherwise: str | None = None
+    formats: tuple[str, ...] = ()
+    unit: Literal["元", "万元", "亿元"] | None = None
+    extract: str | None = None
+
+    @model_validator(mode="after")
+    def _otherwise_needs_map(self) -> Self:
+        if self.otherwise is not None and not self.map:
+            raise ValueError("'otherwise' is for values that 'map' does not name; add a map")
+        return self
+
+
+class KnownAt(_Part):
+    """When the platform could know a row: a column of the source, or an assumption."""
+
+    source: str | None = Field(default=None, validation_alias="from")
+    formats: tuple[str, ...] = ()
+    after: Literal["happened_on"] | None = None
+    days: Annotated[int, Field(ge=0, le=3650)] | None = None
+    on: date | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = (self.source is not None, self.after is not None, self.on is not None)
+        if sum(ways) != 1 or (self.after is None) != (self.days is None):
+            raise ValueError(
+                "give exactly one of {from: COLUMN}, {after: happened_on, days: N} or {on: DATE}"
+            )
+        return self
+
+
+class Options(_Part):
+    """How to read the files."""
+
+    encoding: str | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    sheet: str | None = None
+    header_row: Annotated[int, Field(ge=1)] = 1
+    url: str | None = None
+    url_env: str | None = None
+    query: str | None = None
+
+    @model_validator(mode="after")
+    def _query_needs_url(self) -> Self:
+        if self.query is not None and (self.url is None) == (self.url_env is None):
+            raise ValueError(
+                "a query needs exactly one of url and url_env (the variable that holds it)"
+            )
+        return self
+
+
+def _column_map(value: object) -> object:
+    """Take a bare heading, or a list of them, for ``{from: …}``."""
+    return {"from": cast("object", value)} if isinstance(value, str | list) else value
+
+
+class Source(_Part):
+    """One group of files that become records of one table."""
+
+    id: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
+    target: str
+    files: tuple[str, ...] = ()
+    format: Format = "auto"
+    options: Options = Options()
+    strict: bool = False
+    columns: dict[str, Annotated[ColumnMap, BeforeValidator(_column_map)]] = Field(
+        default_factory=dict[str, ColumnMap]
+    )
+    constants: dict[str, str] = Field(default_factory=dict[str, str])
+    known_at: KnownAt
+    where: str | None = None
+    fold: bool = False
+    fill: bool = False
+    ignore: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_input(self) -> Self:
+        if not self.files and self.options.query is None:
+            raise ValueError("name the input: 'files', or 'options' with url and query")
+        return self
+
+
+class _Mapping(_Part):
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A source with the contract its rows must keep."""
+
+    source: Source
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A checked mapping; subjects and their changes come first, so that names can be matched."""
+
+    path: Path
+    digest: str
+    plans: tuple[Plan, ...]
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read and check a mapping file; :class:`ConfigError` with ``file:line`` names every fault."""
+    document = yaml.read(path)
+    sources = document.check(_Mapping).sources
+    plans = [_plan(document, index, source, path.parent) for index, source in enumerate(sources)]
+    ids = [source.id for source in sources]
+    for index, name in enumerate(ids):
+        if name in ids[:index]:
+            raise document.error(("sources", index, "id"), f"the id {name!r} is used twice")
+    order = {"subject": 0, "change": 1}
+    plans.sort(key=lambda plan: order.get(plan.contract.name, 2))
+    return Mapping(path=path, digest=sha256(path.read_bytes()).hexdigest(), plans=tuple(plans))
+
+
+def _plan(document: yaml.Document, index: int, source: Source, folder: Path) -> Plan:
+    place: yaml.Place = ("sources", index)
+    contract = _contract(document, (*place, "target"), source.target, folder)
+    allowed = [c for c in contract.columns if c not in DERIVED] + list(IDENTITY)
+    for section, given in (("columns", source.columns), ("constants", source.constants)):
+        for column in given:
+            if column not in allowed:
+                raise document.error(
+                    (*place, section, column),
+                    f"table {contract.name!r} has no column {column!r}"
+                    f"{yaml.nearest(column, allowed)}",
+                )
+    both = sorted(set(source.columns) & set(source.constants))
+    if both:
+        raise document.error(
+            (*place, "constants", both[0]), f"{both[0]!r} is both a column and a constant"
+        )
+    return Plan(source=source, contract=contract)
+
+
+def _contract(document: yaml.Document, place: yaml.Place, target: str, folder: Path) -> Contract:
+    if target.endswith((".yaml", ".yml")):
+        return load_contract(folder / target)
+    try:
+        return contract_named(target)
+    except ConfigError:
+        known = yaml.nearest(target, CONTRACTS)
+        raise document.error(place, f"unknown table {target!r}{known}") from None

@@ -1,0 +1,171 @@
+"""Read source files of any supported kind as batches of rows with their line numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, cast
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from models.errors import ConfigError, SourceError
+from models.yaml import nearest
+from training.sources.mapping import Format, Source
+
+LINE: Final = "__line__"
+BATCH_ROWS: Final = 250_000
+
+_SUFFIXES: Final[dict[str, Format]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",
+    ".xlsb": "excel",
+    ".ods": "excel",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRow:
+    """A row that could not be split into fields, or whose cell has no value to read."""
+
+    line: int
+    rule: str
+    column: str | None
+    value: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one file: source columns as they stand, and ``__line__`` (1-based, in the file)."""
+
+    file: str
+    frame: pl.DataFrame
+    broken: tuple[BrokenRow, ...] = field(default=())
+
+
+def find_files(source: Source, root: Path) -> list[Path]:
+    """Return the files a source names; :class:`SourceError` for a pattern that finds none."""
+    found: dict[Path, None] = {}
+    for pattern in source.files:
+        direct = root / pattern
+        matches = [direct] if direct.is_file() else sorted(root.glob(pattern))
+        if not matches:
+            present = [p.name for p in root.iterdir() if p.is_file()] if root.is_dir() else []
+            close = nearest(pattern, present) if len(present) <= 500 else ""
+            hint = close if close.startswith("; did") else ""
+            raise SourceError(
+                f"source {source.id!r}: no file matches {pattern!r} in {root}{hint}; "
+                "correct 'files' or point --root at the folder"
+            )
+        found |= dict.fromkeys(p for p in matches if p.is_file())
+    return list(found)
+
+
+def read_batches(source: Source, path: Path) -> Iterator[Batch]:
+    """Yield the rows of one file in bounded batches.
+
+    Raises :class:`SourceError` when the file as a whole cannot be read; rows that cannot be read on
+    their own are in :attr:`Batch.broken`.
+    """
+    kind = source.format if source.format != "auto" else _SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(_SUFFIXES)
+        raise SourceError(
+            f"{path}: unknown kind of file {path.suffix!r}; set 'format', or use one of {known}"
+        )
+    if path.stat().st_size == 0:
+        raise SourceError(
+            f"{path}: the file is empty (0 bytes); send it again, or leave it out of 'files'"
+        )
+    match kind:
+        case "csv":
+            from training.sources.csv_file import read_csv
+
+            yield from read_csv(path, source.options)
+        case "excel":
+            from training.sources.excel import read_excel
+
+            yield from read_excel(path, source.options)
+        case "parquet":
+            yield from _read_parquet(path)
+        case "jsonl":
+            yield from _read_json_lines(path)
+        case _:
+            raise ConfigError(
+                f"source {source.id!r}: format {kind!r} takes no files; give options.query"
+            )
+
+
+def numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
+    """Add the line column, counting from ``first``."""
+    return frame.with_row_index(LINE, offset=first).with_columns(pl.col(LINE).cast(pl.Int64))
+
+
+def _read_parquet(path: Path) -> Iterator[Batch]:
+    first = 1
+    try:
+        for frame in pl.scan_parquet(path).collect_batches(chunk_size=BATCH_ROWS):
+            yield Batch(file=path.name, frame=numbered(frame, first))
+            first += frame.height
+    except (PolarsError, OSError) as error:
+        raise SourceError(
+            f"{path}: not a readable Parquet file ({_short(error)}); "
+            "it may be truncated: copy it again"
+        ) from None
+
+
+def _read_json_lines(path: Path) -> Iterator[Batch]:
+    try:
+        frame = pl.read_ndjson(path, infer_schema_length=None)
+        if frame.width == 0:
+            raise SourceError(
+                f"{path}: no JSON object in the file; one object per line is expected"
+            )
+        yield Batch(file=path.name, frame=numbered(frame, 1))
+    except (PolarsError, OSError):
+        yield _json_by_line(path)
+
+
+def _json_by_line(path: Path) -> Batch:
+    """Read a file that holds broken lines, one line at a time."""
+    rows: list[dict[str, str | None]] = []
+    broken: list[BrokenRow] = []
+    with path.open("rb") as file:
+        for line, content in enumerate(file, start=1):
+            if not content.strip():
+                continue
+            try:
+                item = cast("object", json.loads(content))
+            except (ValueError, RecursionError):
+                item = None
+            text = content[:2000].decode("utf-8", "replace")
+            if isinstance(item, dict):
+                cells = cast("dict[str, object]", item)
+                rows.append({LINE: str(line)} | {k: _plain(v) for k, v in cells.items()})
+            else:
+                broken.append(BrokenRow(line, "F05", None, text[:200].strip(), text))
+    if not rows:
+        raise SourceError(f"{path}: no line holds a JSON object; one object per line is expected")
+    frame = pl.from_dicts(rows, infer_schema_length=None).with_columns(pl.col(LINE).cast(pl.Int64))
+    return Batch(file=path.name, frame=frame, broken=tuple(broken))
+
+
+def _plain(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
