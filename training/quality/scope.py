@@ -1,0 +1,79 @@
+"""What part of the lake a report looks at."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from models.errors import ConfigError
+from models.time import SHANGHAI
+
+_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+_REGION: Final = re.compile(r"\d{2}|\d{4}|\d{6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Tables, authorities, regions and months (of ``known_at``, Asia/Shanghai) to look at.
+
+    An empty tuple means all. ``since`` and ``until`` are months such as ``2024-01``, both included.
+    A region covers what lies in it: ``210100`` (or ``2101``) takes every district of that city.
+    """
+
+    tables: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    _from: datetime | None = field(init=False, repr=False, default=None)
+    _before: datetime | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check months and regions; raise :class:`ConfigError` for one that is none."""
+        for region in self.regions:
+            if not _REGION.fullmatch(region):
+                raise ConfigError(
+                    f"region {region!r} is no code of GB/T 2260; give 2, 4 or 6 digits, e.g. 210100"
+                )
+        if self.since and self.until and self.since > self.until:
+            raise ConfigError(
+                f"the first month {self.since} is after the last {self.until}; swap them"
+            )
+        object.__setattr__(self, "_from", self.since and _start(self.since, months=0))
+        object.__setattr__(self, "_before", self.until and _start(self.until, months=1))
+
+    def includes(self, table: str) -> bool:
+        """Say whether ``table`` is looked at."""
+        return not self.tables or table in self.tables
+
+    def rows(self) -> pl.Expr:
+        """Return the condition on ``known_at``, ``authority`` and ``region``; tables apart."""
+        conditions = [pl.lit(value=True)]
+        if self._from is not None:
+            conditions.append(pl.col("known_at") >= self._from)
+        if self._before is not None:
+            conditions.append(pl.col("known_at") < self._before)
+        if self.authorities:
+            conditions.append(pl.col("authority").is_in(list(self.authorities)))
+        if self.regions:
+            inside = [pl.col("region").str.starts_with(_prefix(r)) for r in self.regions]
+            conditions.append(pl.any_horizontal(inside))
+        return pl.all_horizontal(conditions)
+
+
+def _prefix(region: str) -> str:
+    """Return the digits that everything inside ``region`` begins with."""
+    return re.sub(r"(00){1,2}$", "", region) if len(region) == 6 else region
+
+
+def _start(month: str, *, months: int) -> datetime:
+    """Return the first instant (UTC) of the month that is ``months`` after ``month``."""
+    found = _MONTH.fullmatch(month)
+    if not found:
+        raise ConfigError(f"month {month!r} is not of the form 2024-01")
+    index = int(found[1]) * 12 + int(found[2]) - 1 + months
+    return datetime(index // 12, index % 12 + 1, 1, tzinfo=SHANGHAI).astimezone(UTC)
