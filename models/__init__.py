@@ -1,1 +1,1 @@
-"""What we know: records, codes, scenarios, features and decisions. No web, no database, no tracker."""
+"""What we know: records, codes, scenarios, features, decisions. No web, database or tracker."""

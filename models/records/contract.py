@@ -24,18 +24,23 @@ def one_of(*values: str) -> dict[str, Callable[[pl.Expr], pl.Expr]]:
     return {"enum": lambda column: column.is_in(list(values))}
 
 
+def up_to(characters: int) -> dict[str, Callable[[pl.Expr], pl.Expr]]:
+    """Return the check of a text's length in characters; a schema's own counts bytes."""
+    return {"length": lambda column: column.str.len_chars() <= characters}
+
+
 class Record(dy.Schema):
     """Columns every record carries; see DESIGN: times, voiding, origin, findings."""
 
     record_id = dy.String(regex=r"^[0-9a-f]{32}$")
-    subject_id = dy.String(min_length=1, max_length=64)
+    subject_id = dy.String(min_length=1, check=up_to(64))
     happened_on = dy.Date()
     known_at = dy.Datetime(time_unit="us", time_zone="UTC")
     known_assumed = dy.Bool()
     void_from = dy.Date(nullable=True)
     void_reason = dy.String(nullable=True, check=one_of(*VoidReason))
-    authority = dy.String(nullable=True, max_length=200)
-    authority_code = dy.String(nullable=True, max_length=18)
+    authority = dy.String(nullable=True, check=up_to(200))
+    authority_code = dy.String(nullable=True, check=up_to(18))
     region = dy.String(nullable=True, regex=r"^\d{6}$")
     source_ref = dy.String(min_length=1)
     findings = dy.List(dy.String())

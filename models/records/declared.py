@@ -29,7 +29,7 @@ from models import yaml
 from models.errors import ConfigError
 from models.names import Name
 from models.records.bookkeeping import IMPORT_RUN, QUARANTINE
-from models.records.contract import Contract, Countable, Record, one_of
+from models.records.contract import Contract, Countable, Record, one_of, up_to
 from models.records.contracts import CONTRACTS
 
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -150,8 +150,10 @@ def _column(declared: DeclaredColumn) -> dy.Column:
             return dy.String(
                 nullable=nullable,
                 regex=declared.pattern,
-                max_length=declared.max_length,
-                check=one_of(*declared.one_of) if declared.one_of else None,
+                check={
+                    **(one_of(*declared.one_of) if declared.one_of else {}),
+                    **(up_to(declared.max_length) if declared.max_length else {}),
+                },
             )
         case "number":
             return dy.Float64(nullable=nullable, min=declared.min, max=declared.max)

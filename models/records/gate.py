@@ -43,7 +43,7 @@ def check(frame: pl.DataFrame, contract: Contract, *, strict: bool = False) -> G
     schema = contract.strict if strict and contract.strict is not None else contract.schema
     good, failures = schema.filter(frame.select(contract.columns))
     problems = _problems(failures.details(), contract) if len(failures) else empty_problems()
-    return Gated(good=_with_findings(good, contract), problems=problems)
+    return Gated(good=_with_findings(good.select(contract.columns), contract), problems=problems)
 
 
 def empty_problems() -> pl.DataFrame:

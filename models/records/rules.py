@@ -51,6 +51,6 @@ def rule_of(check: str) -> tuple[str, str | None]:
     column, _, kind = check.partition("|")
     if kind == "nullability":
         return "V01", column
-    if "check" in kind:
+    if kind.endswith("check__enum"):
         return "F03", column
     return "F04", column

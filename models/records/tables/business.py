@@ -6,7 +6,7 @@ from typing import Final
 
 import dataframely as dy
 
-from models.records.contract import Contract, Record, one_of
+from models.records.contract import Contract, Record, one_of, up_to
 
 TAX_KINDS: Final = ("arrears", "rating", "abnormal", "late_filing", "invoice_irregular", "payment")
 
@@ -15,10 +15,10 @@ class TaxEvent(Record):
     """A tax event: arrears notice, yearly rating, non-normal household, late filing."""
 
     kind = dy.String(check=one_of(*TAX_KINDS))
-    tax_type = dy.String(nullable=True, max_length=64)
+    tax_type = dy.String(nullable=True, check=up_to(64))
     amount = dy.Float64(nullable=True)
-    period = dy.String(nullable=True, max_length=16)
-    rating = dy.String(nullable=True, max_length=16)
+    period = dy.String(nullable=True, check=up_to(16))
+    rating = dy.String(nullable=True, check=up_to(16))
 
 
 class SocialInsurance(Record):
@@ -32,8 +32,8 @@ class SocialInsurance(Record):
 class Invoice(Record):
     """A monthly total of invoices with one counterpart, or a single invoice."""
 
-    document_number = dy.String(nullable=True, max_length=64)
-    counterpart_id = dy.String(nullable=True, max_length=64)
+    document_number = dy.String(nullable=True, check=up_to(64))
+    counterpart_id = dy.String(nullable=True, check=up_to(64))
     direction = dy.String(check=one_of("sale", "purchase"))
     amount = dy.Float64()
     tax_amount = dy.Float64(nullable=True)

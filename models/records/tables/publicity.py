@@ -17,7 +17,7 @@ from models.codes import masking, uscc
 from models.codes.penalty_kinds import kinds
 from models.codes.subjects import PartyCategory
 from models.records.amounts import fine_agrees
-from models.records.contract import Contract, Countable, Finding, Record, one_of
+from models.records.contract import Contract, Countable, Finding, Record, one_of, up_to
 
 LICENCE_KINDS: Final = ("普通", "特许", "认可", "核准", "登记", "其他")
 PENALTY_KIND_IDS: Final = tuple(kinds())
@@ -66,21 +66,21 @@ def _ordinary_procedure() -> pl.Expr:
 class Licence(Record):
     """An administrative licence (行政许可)."""
 
-    document_number = dy.String(max_length=128)
-    subject_name = dy.String(nullable=True, max_length=200)
+    document_number = dy.String(check=up_to(128))
+    subject_name = dy.String(nullable=True, check=up_to(200))
     subject_category = dy.String(nullable=True, check=one_of(*PartyCategory))
-    legal_representative = dy.String(nullable=True, max_length=50)
-    document_name = dy.String(nullable=True, max_length=200)
+    legal_representative = dy.String(nullable=True, check=up_to(50))
+    document_name = dy.String(nullable=True, check=up_to(200))
     kind = dy.String(nullable=True, check=one_of(*LICENCE_KINDS))
-    certificate_name = dy.String(nullable=True, max_length=200)
-    certificate_number = dy.String(nullable=True, max_length=128)
-    content = dy.String(nullable=True, max_length=4000)
+    certificate_name = dy.String(nullable=True, check=up_to(200))
+    certificate_number = dy.String(nullable=True, check=up_to(128))
+    content = dy.String(nullable=True, check=up_to(4000))
     valid_from = dy.Date(nullable=True)
     valid_to = dy.Date(nullable=True)
     valid = dy.Bool(nullable=True)
-    source_authority = dy.String(nullable=True, max_length=200)
-    source_authority_code = dy.String(nullable=True, max_length=18)
-    remark = dy.String(nullable=True, max_length=4000)
+    source_authority = dy.String(nullable=True, check=up_to(200))
+    source_authority_code = dy.String(nullable=True, check=up_to(18))
+    remark = dy.String(nullable=True, check=up_to(4000))
 
     @dy.rule()
     def V06_valid_to(cls) -> pl.Expr:  # noqa: N802, N805
@@ -96,18 +96,18 @@ class Licence(Record):
 class PublishedLicence(Licence):
     """A licence reported for publication: every field the standard requires is there."""
 
-    subject_name = dy.String(max_length=200)
+    subject_name = dy.String(check=up_to(200))
     subject_category = dy.String(check=one_of(*PartyCategory))
-    document_name = dy.String(max_length=200)
+    document_name = dy.String(check=up_to(200))
     kind = dy.String(check=one_of(*LICENCE_KINDS))
-    content = dy.String(max_length=4000)
+    content = dy.String(check=up_to(4000))
     valid_from = dy.Date()
     valid_to = dy.Date()
     valid = dy.Bool()
-    authority = dy.String(max_length=200)
-    authority_code = dy.String(max_length=18)
-    source_authority = dy.String(max_length=200)
-    source_authority_code = dy.String(max_length=18)
+    authority = dy.String(check=up_to(200))
+    authority_code = dy.String(check=up_to(18))
+    source_authority = dy.String(check=up_to(200))
+    source_authority_code = dy.String(check=up_to(18))
 
     @dy.rule()
     def V01_legal_representative(cls) -> pl.Expr:  # noqa: N802, N805
@@ -128,10 +128,10 @@ class PublishedLicence(Licence):
 class Penalty(Countable):
     """An administrative penalty (行政处罚); amounts in yuan, kinds by id (§ 处罚类别)."""
 
-    document_number = dy.String(max_length=128)
-    subject_name = dy.String(nullable=True, max_length=200)
+    document_number = dy.String(check=up_to(128))
+    subject_name = dy.String(nullable=True, check=up_to(200))
     subject_category = dy.String(nullable=True, check=one_of(*PartyCategory))
-    legal_representative = dy.String(nullable=True, max_length=50)
+    legal_representative = dy.String(nullable=True, check=up_to(50))
     violation_type = dy.String(nullable=True)
     violation_fact = dy.String(nullable=True)
     legal_basis = dy.String(nullable=True)
@@ -139,12 +139,12 @@ class Penalty(Countable):
     penalty_content = dy.String(nullable=True)
     fine_amount = dy.Float64(nullable=True, min=0)
     confiscated_amount = dy.Float64(nullable=True, min=0)
-    revoked_certificate = dy.String(nullable=True, max_length=200)
+    revoked_certificate = dy.String(nullable=True, check=up_to(200))
     valid_to = dy.Date(nullable=True)
     publish_until = dy.Date(nullable=True)
     procedure = dy.String(nullable=True, check=one_of("ordinary", "simple"))
-    source_authority = dy.String(nullable=True, max_length=200)
-    source_authority_code = dy.String(nullable=True, max_length=18)
+    source_authority = dy.String(nullable=True, check=up_to(200))
+    source_authority_code = dy.String(nullable=True, check=up_to(18))
     remark = dy.String(nullable=True)
 
     @dy.rule()
@@ -166,7 +166,7 @@ class Penalty(Countable):
 class PublishedPenalty(Penalty):
     """A penalty reported for publication: every field the standard requires is there."""
 
-    subject_name = dy.String(max_length=200)
+    subject_name = dy.String(check=up_to(200))
     subject_category = dy.String(check=one_of(*PartyCategory))
     violation_type = dy.String()
     violation_fact = dy.String()
@@ -175,10 +175,10 @@ class PublishedPenalty(Penalty):
     penalty_content = dy.String()
     valid_to = dy.Date()
     publish_until = dy.Date()
-    authority = dy.String(max_length=200)
-    authority_code = dy.String(max_length=18)
-    source_authority = dy.String(max_length=200)
-    source_authority_code = dy.String(max_length=18)
+    authority = dy.String(check=up_to(200))
+    authority_code = dy.String(check=up_to(18))
+    source_authority = dy.String(check=up_to(200))
+    source_authority_code = dy.String(check=up_to(18))
 
     @dy.rule()
     def V01_legal_representative(cls) -> pl.Expr:  # noqa: N802, N805

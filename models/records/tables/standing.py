@@ -7,7 +7,7 @@ from typing import Final
 import dataframely as dy
 import polars as pl
 
-from models.records.contract import Contract, Countable, Record, one_of
+from models.records.contract import Contract, Countable, Record, one_of, up_to
 
 LISTING_KINDS: Final = (
     "abnormal",
@@ -31,12 +31,12 @@ class Listing(Countable):
     """An entry on a list (名录名单); ``happened_on`` is the day of entry."""
 
     kind = dy.String(check=one_of(*LISTING_KINDS))
-    document_number = dy.String(nullable=True, max_length=128)
-    subject_name = dy.String(nullable=True, max_length=200)
-    reason_code = dy.String(nullable=True, max_length=16)
+    document_number = dy.String(nullable=True, check=up_to(128))
+    subject_name = dy.String(nullable=True, check=up_to(200))
+    reason_code = dy.String(nullable=True, check=up_to(16))
     reason = dy.String(nullable=True)
     removed_on = dy.Date(nullable=True)
-    remove_reason = dy.String(nullable=True, max_length=400)
+    remove_reason = dy.String(nullable=True, check=up_to(400))
 
     @dy.rule()
     def V06_removed_on(cls) -> pl.Expr:  # noqa: N802, N805
@@ -47,10 +47,10 @@ class Listing(Countable):
 class Judgment(Record):
     """A court matter with the subject as a party; it counts until it is voided."""
 
-    case_number = dy.String(min_length=1, max_length=128)
+    case_number = dy.String(min_length=1, check=up_to(128))
     kind = dy.String(check=one_of(*CASE_KINDS))
     party_role = dy.String(nullable=True, check=one_of("defendant", "plaintiff", "debtor", "third"))
-    cause = dy.String(nullable=True, max_length=200)
+    cause = dy.String(nullable=True, check=up_to(200))
     amount = dy.Float64(nullable=True, min=0)
     concluded_on = dy.Date(nullable=True)
 
@@ -58,7 +58,7 @@ class Judgment(Record):
 class Pledge(Record):
     """A credit pledge (信用承诺) and whether it was kept."""
 
-    kind = dy.String(max_length=64)
+    kind = dy.String(check=up_to(64))
     content = dy.String(nullable=True)
     due_on = dy.Date(nullable=True)
     fulfilment = dy.String(nullable=True, check=one_of("pending", "fulfilled", "breached"))
@@ -68,9 +68,9 @@ class Pledge(Record):
 class Repair(Record):
     """A decision that clears, restores or annuls another record (信用修复)."""
 
-    target_table = dy.String(min_length=1, max_length=64)
+    target_table = dy.String(min_length=1, check=up_to(64))
     target_record_id = dy.String(nullable=True, regex=r"^[0-9a-f]{32}$")
-    target_document_number = dy.String(nullable=True, max_length=128)
+    target_document_number = dy.String(nullable=True, check=up_to(128))
     applied_on = dy.Date(nullable=True)
     decision = dy.String(check=one_of("approved", "refused", "annulled", "restored"))
     effective_on = dy.Date(nullable=True)

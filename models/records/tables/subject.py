@@ -8,7 +8,7 @@ import dataframely as dy
 import polars as pl
 
 from models.codes.subjects import SubjectType
-from models.records.contract import Contract, Record, one_of
+from models.records.contract import Contract, Record, one_of, up_to
 
 CHANGE_ITEMS: Final = (
     "name",
@@ -38,21 +38,21 @@ class Subject(Record):
     """A credit subject as its register describes it; ``happened_on`` is null where unknown."""
 
     happened_on = dy.Date(nullable=True)
-    name = dy.String(min_length=1, max_length=200)
+    name = dy.String(min_length=1, check=up_to(200))
     subject_type = dy.String(nullable=True, check=one_of(*SubjectType))
-    status = dy.String(nullable=True, max_length=32)
-    enterprise_type = dy.String(nullable=True, max_length=8)
-    ownership = dy.String(nullable=True, max_length=32)
-    industry = dy.String(nullable=True, max_length=8)
+    status = dy.String(nullable=True, check=up_to(32))
+    enterprise_type = dy.String(nullable=True, check=up_to(8))
+    ownership = dy.String(nullable=True, check=up_to(32))
+    industry = dy.String(nullable=True, check=up_to(8))
     registered_capital = dy.Float64(nullable=True, min=0)
     paid_capital = dy.Float64(nullable=True, min=0)
     employees = dy.Int64(nullable=True, min=0)
     revoked_on = dy.Date(nullable=True)
     closed_on = dy.Date(nullable=True)
-    address = dy.String(nullable=True, max_length=400)
-    zone = dy.String(nullable=True, max_length=64)
-    organisation_code = dy.String(nullable=True, max_length=10)
-    registration_number = dy.String(nullable=True, max_length=20)
+    address = dy.String(nullable=True, check=up_to(400))
+    zone = dy.String(nullable=True, check=up_to(64))
+    organisation_code = dy.String(nullable=True, check=up_to(10))
+    registration_number = dy.String(nullable=True, check=up_to(20))
     business_scope = dy.String(nullable=True)
 
     @dy.rule()
@@ -72,7 +72,7 @@ class Change(Record):
 class PersonRole(Record):
     """A person's role in a subject; persons are known by a keyed hash, never by name."""
 
-    person_id = dy.String(min_length=1, max_length=64)
+    person_id = dy.String(min_length=1, check=up_to(64))
     role = dy.String(check=one_of(*ROLES))
     share_ratio = dy.Float64(nullable=True, min=0, max=1)
     ended_on = dy.Date(nullable=True)
@@ -81,7 +81,7 @@ class PersonRole(Record):
 class Relation(Record):
     """A tie between two subjects."""
 
-    other_id = dy.String(min_length=1, max_length=64)
+    other_id = dy.String(min_length=1, check=up_to(64))
     kind = dy.String(check=one_of(*RELATIONS))
     ratio = dy.Float64(nullable=True, min=0, max=1)
     ended_on = dy.Date(nullable=True)

@@ -1,0 +1,134 @@
+"""A user's own table: declared in YAML, as good as a built-in one."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.errors import ConfigError
+from models.records import gate
+from models.records.contract import Countable
+from models.records.declared import keep_declared, kept_contracts, load_contract
+
+EQUIPMENT = """\
+name: equipment
+title: 特种设备
+key: [registration_code]
+columns:
+  registration_code: {type: text, title: 使用登记证编号, required: true, spellings: [证号]}
+  category: {type: text, title: 设备类别, one_of: [电梯, 锅炉], role: category}
+  due_on: {type: date, title: 下次检验日期}
+  capacity: {type: number, title: 额定容量, unit: 吨, min: 0, role: measure}
+  floors: {type: integer, title: 层站数, min: 1, max: 200}
+  remark: {type: text, title: 备注, max_length: 4, role: text}
+  accident: {type: flag, title: 是否发生事故, known_after: outcome}
+  serviced_at: {type: time, title: 维保时间}
+  parts: {type: list, title: 部件}
+  owner_phone: {type: text, title: 联系电话, personal: true, pattern: '^1[0-9]{10}$'}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "equipment.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_declaration_becomes_a_contract(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, EQUIPMENT))
+    assert contract.name == "equipment"
+    assert contract.key == ("subject_id", "registration_code")
+    assert contract.measures == ("capacity",)
+    assert contract.categories == ("category",)
+    assert contract.texts == ("remark",)
+    assert contract.outcome == {"accident"}
+    assert contract.personal == {"owner_phone"}
+    assert contract.title_of("due_on") == "下次检验日期"
+    assert contract.title_of("happened_on") == "发生日期"
+    assert contract.glossary["capacity"].unit == "吨"
+    assert contract.dtypes["parts"] == pl.List(pl.String)
+
+
+def row(**change: object) -> dict[str, object]:
+    good: dict[str, object] = {
+        "record_id": "0" * 32,
+        "subject_id": "X",
+        "happened_on": date(2025, 1, 1),
+        "known_at": datetime(2025, 1, 2, tzinfo=UTC),
+        "known_assumed": False,
+        "source_ref": "a#1",
+        "findings": [],
+        "registration_code": "梯11",
+    }
+    return good | change
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "column"),
+    [
+        ({"registration_code": None}, "V01", "registration_code"),
+        ({"category": "飞机"}, "F03", "category"),
+        ({"capacity": -0.5}, "F04", "capacity"),
+        ({"floors": 201}, "F04", "floors"),
+        ({"remark": "四个字吗"}, None, None),
+        ({"remark": "五个字了吧"}, "F04", "remark"),
+        ({"owner_phone": "12345"}, "F04", "owner_phone"),
+    ],
+)
+def test_its_rules_hold(
+    tmp_path: Path, change: dict[str, object], rule: str | None, column: str | None
+) -> None:
+    contract = load_contract(write(tmp_path, EQUIPMENT))
+    gated = gate.check(pl.DataFrame([row(**change)], schema=contract.dtypes), contract)
+    if rule is None:
+        assert gated.problems.is_empty()
+    else:
+        assert gated.problems.select("rule", "column").rows() == [(rule, column)]
+
+
+def test_a_countable_table_gets_the_counting_columns(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, EQUIPMENT + "countable: true\n"))
+    assert issubclass(contract.schema, Countable)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title: 特种", "titel: 特种", r"yaml:2: unknown key 'titel'; did you mean 'title'"),
+        ("type: date", "type: day", r"yaml:7: .*'day' is not allowed"),
+        ("name: equipment", "name: penalty", "taken by a built-in table"),
+        ("name: equipment", "name: Equipment", "lower-case"),
+        ("key: [registration_code]", "key: [registration_cod]", "did you mean 'registration_code'"),
+        ("  due_on:", "  happened_on:", "every record already has"),
+        ("{type: date, title", "{type: date, one_of: [a], title", "for text columns"),
+        ("{type: flag, title", "{type: flag, min: 1, title", "for number and integer"),
+        ("{type: date, title", "{type: date, role: measure, title", "a measure is a number"),
+        ("'^1[0-9]{10}$'", "'^1[0-9{10}$'", "not a regular expression"),
+    ],
+)  # fmt: skip
+def test_a_wrong_declaration_says_where_and_how(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in EQUIPMENT
+    with pytest.raises(ConfigError, match=message):
+        load_contract(write(tmp_path, EQUIPMENT.replace(old, new)))
+
+
+def test_declared_contracts_are_kept_for_later_commands(tmp_path: Path) -> None:
+    write(tmp_path, EQUIPMENT)
+    kept = tmp_path / "kept"
+    assert kept_contracts(kept) == {}
+    keep_declared(["penalty", "equipment.yaml"], tmp_path, kept)
+    assert list(kept_contracts(kept)) == ["equipment"]
+    keep_declared(["equipment.yaml"], tmp_path, kept)
+
+
+def test_a_kept_column_does_not_change_its_type(tmp_path: Path) -> None:
+    write(tmp_path, EQUIPMENT)
+    keep_declared(["equipment.yaml"], tmp_path, tmp_path / "kept")
+    write(tmp_path, EQUIPMENT.replace("due_on: {type: date", "due_on: {type: text"))
+    with pytest.raises(ConfigError, match="due_on"):
+        keep_declared(["equipment.yaml"], tmp_path, tmp_path / "kept")

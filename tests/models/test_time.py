@@ -1,0 +1,22 @@
+"""A day of view ends at midnight in Shanghai."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.time import SHANGHAI, AsOf
+
+
+def test_the_day_ends_at_midnight_in_shanghai() -> None:
+    assert AsOf(date(2026, 4, 1)).known_before == datetime(2026, 4, 1, 16, tzinfo=UTC)
+    assert str(AsOf(date(2026, 4, 1))) == "2026-04-01"
+
+
+@given(st.dates(date(1992, 1, 1), date(2099, 12, 30)))
+def test_the_last_moment_of_the_day_is_known_and_the_next_is_not(day: date) -> None:
+    end = AsOf(day).known_before
+    assert (end - timedelta(microseconds=1)).astimezone(SHANGHAI).date() == day
+    assert end.astimezone(SHANGHAI).date() == day + timedelta(days=1)
