@@ -6,7 +6,6 @@ from models.errors import MissingExtraError
 
 EXTRA_OF = {
     "alembic": "serving",
-    "charset_normalizer": "training",
     "fastapi": "serving",
     "fastexcel": "training",
     "jinja2": "training",
@@ -20,6 +19,7 @@ EXTRA_OF = {
     "torch": "text",
     "transformers": "text",
     "uvicorn": "serving",
+    "xxhash": "training",
 }
 """Import name of each optional package, and the extra to ask for (the smaller, where two do)."""
 

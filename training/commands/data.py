@@ -59,7 +59,7 @@ def _import(mapping: Path, lake: Lake, *, root: Path | None, settings: Settings)
             person_key=settings.secret_person_key,
             advance=advance,
         )
-    console = Console()
+    console = _console()
     console.print(_rows_table(tallies))
     broken = _rules_table(tallies)
     if broken.row_count:
@@ -103,7 +103,7 @@ def quality(
     contracts = _contracts(settings)
     with progress("质量"):
         result = run(_open(settings, lake), scope, out=out, target=target, contracts=contracts)
-    Console().print(as_table(result, contracts))
+    _console().print(as_table(result, contracts))
     if out is not None:
         typer.echo(f"report: {out}")
     if enforce and not met(result):
@@ -131,7 +131,7 @@ def synth(
     if out is not None:
         with progress("合成", subjects) as advance:
             summary = make_province(out, subjects=subjects, seed=seed, advance=advance)
-        Console().print(_counts_table("合成数据", summary.rows))
+        _console().print(_counts_table("合成数据", summary.rows))
         typer.echo(f"mapping: {out / 'mapping.yaml'}")
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
@@ -160,7 +160,7 @@ def compact(
             done = opened.compact(name, keep=keep)
             result.add_row(name, *map(str, (done.before, done.after, done.vacuumed, done.version)))
             advance(1)
-    Console().print(result)
+    _console().print(result)
 
 
 @app.command()
@@ -174,18 +174,24 @@ def contracts(
     """List the record tables and their columns."""
     known = _contracts(Settings.load())
     if check is not None:
-        Console().print(_columns_table(load_contract(check)))
+        _console().print(_columns_table(load_contract(check)))
     elif name is not None:
         if name not in known:
             raise ConfigError(f"unknown table {name!r}; known: {', '.join(known)}")
-        Console().print(_columns_table(known[name]))
+        _console().print(_columns_table(known[name]))
     else:
         listed = Table("表", "名称", "列数", "主键")
         for contract in known.values():
             listed.add_row(
                 contract.name, contract.title, str(len(contract.columns)), ", ".join(contract.key)
             )
-        Console().print(listed)
+        _console().print(listed)
+
+
+def _console() -> Console:
+    """Return where results go; a file or pipe gets whole rows, however wide."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def _open(settings: Settings, lake: str | None) -> Lake:
