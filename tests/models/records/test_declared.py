@@ -132,3 +132,10 @@ def test_a_kept_column_does_not_change_its_type(tmp_path: Path) -> None:
     write(tmp_path, EQUIPMENT.replace("due_on: {type: date", "due_on: {type: text"))
     with pytest.raises(ConfigError, match="due_on"):
         keep_declared(["equipment.yaml"], tmp_path, tmp_path / "kept")
+
+
+def test_common_spellings_still_find_a_redeclared_column(tmp_path: Path) -> None:
+    text = EQUIPMENT + "  subject_name: {type: text, title: 使用单位}\n"
+    contract = load_contract(write(tmp_path, text))
+    assert contract.title_of("subject_name") == "使用单位"
+    assert {"使用单位", "企业名称"} <= set(contract.glossary["subject_name"].spellings)

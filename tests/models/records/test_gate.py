@@ -186,7 +186,7 @@ def test_a_licence_breaks_its_rule_and_no_other(
 
 def test_a_plain_import_does_not_ask_for_what_only_publication_needs() -> None:
     absent = ("violation_fact", "publish_until", "authority_code", "fine_amount")
-    bare: dict[str, object] = {column: None for column in absent}
+    bare: dict[str, object] = dict.fromkeys(absent)
     assert broken(PENALTY, bare, strict=False) == set()
     assert broken(PENALTY, bare, strict=True) == {"V01", "V07"}
 
