@@ -45,7 +45,7 @@ TAX_EVENT = Contract(
     name="tax_event",
     title="涉税信息",
     schema=TaxEvent,
-    key=("authority", "subject_id", "kind", "tax_type", "period", "happened_on"),
+    key=("authority", "subject_id", "kind", "tax_type", "period|amount", "happened_on"),
     measures=("amount",),
     categories=("kind", "tax_type", "rating"),
 )

@@ -87,7 +87,7 @@ def test_what_is_not_there_is_named_with_what_is_near(lake: Lake) -> None:
             records.frame("complaints")
         with pytest.raises(LakeMissingError, match="did you mean 'complaint'"):
             records.columns("complaints")
-        with pytest.raises(LakeMissingError, match="'knd'.*did you mean 'kind'"):
+        with pytest.raises(LakeMissingError, match=r"'knd'.*did you mean 'kind'"):
             records.frame("complaint", ["knd"])
 
 
