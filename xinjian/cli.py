@@ -44,6 +44,11 @@ GROUPS = (
         "training.commands.data:app",
         "Records: import, quality, the synthetic province, the lake.",
     ),
+    Group(
+        "scenario",
+        "training.commands.scenario:app",
+        "Scenarios: declared kinds of risk, checked, and shown on the lake.",
+    ),
 )
 
 
