@@ -20,7 +20,7 @@ class Assignment:
     unused: tuple[str, ...]
 
 
-def assign(plan: Plan, headings: Iterable[str]) -> Assignment:
+def assign(plan: Plan, headings: Iterable[str], *, file: str = "the file") -> Assignment:
     """Decide where each field of the contract comes from.
 
     What the mapping says goes first; the glossary's spellings find the rest. Raises
@@ -28,7 +28,7 @@ def assign(plan: Plan, headings: Iterable[str]) -> Assignment:
     """
     source = plan.source
     present = [h for h in headings if h != LINE]
-    _check_present(source, present)
+    _check_present(source, present, file)
     fields = dict(source.columns)
     taken = {h for column in fields.values() for h in column.source} | set(source.ignore)
     if source.known_at.source is not None:
@@ -39,14 +39,14 @@ def assign(plan: Plan, headings: Iterable[str]) -> Assignment:
     return Assignment(fields=fields, unused=tuple(h for h in present if h not in taken))
 
 
-def _check_present(source: Source, present: Sequence[str]) -> None:
+def _check_present(source: Source, present: Sequence[str], file: str) -> None:
     wanted = {name: column.source for name, column in source.columns.items()}
     if source.known_at.source is not None:
         wanted["known_at"] = (source.known_at.source,)
     for name, choices in wanted.items():
         if not set(choices) & set(present):
             raise SourceError(
-                f"source {source.id!r}: no column {choices[0]!r} (for {name!r}) in the file"
+                f"source {source.id!r}: no column {choices[0]!r} (for {name!r}) in {file}"
                 f"{nearest(choices[0], present)}"
             )
 
@@ -64,6 +64,8 @@ def _spelt(plan: Plan, free: Sequence[str]) -> dict[str, ColumnMap]:
         if field in wanted and in_wan.setdefault(field, wan) == wan:
             found.setdefault(field, []).append(heading)
     return {
-        field: ColumnMap(source=tuple(columns), unit="万元" if in_wan[field] else None)
+        field: ColumnMap.model_validate(
+            {"from": tuple(columns), "unit": "万元" if in_wan[field] else None}
+        )
         for field, columns in found.items()
     }

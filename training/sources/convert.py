@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from models.codes import penalty_kinds, registration_status, uscc
+from models.codes import enterprise_types, penalty_kinds, registration_status, uscc
 from models.errors import ConfigError
 from models.records.contract import Contract
 from training.sources import clean
@@ -65,14 +66,21 @@ def select_rows(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     if condition is None:
         return frame
     try:
-        return frame.filter(pl.sql_expr(condition))
-    except pl.exceptions.PolarsError as error:
+        return frame.filter(_condition(condition))
+    except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
         columns = ", ".join(c for c in frame.columns if c != LINE)
         raise ConfigError(
             f"source {plan.source.id!r}: 'where' cannot be applied: {reason}; "
             f"it is an SQL condition on the columns {columns}"
         ) from None
+
+
+def _condition(text: str) -> pl.Expr:
+    """Read an SQL condition; a subquery is refused, since it could read any file."""
+    if _READING.search(text) or ".subplan(" in str(expression := pl.sql_expr(text)):
+        raise pl.exceptions.SQLInterfaceError("a condition takes no subquery and reads no file")
+    return expression
 
 
 class _Reader:
@@ -86,17 +94,22 @@ class _Reader:
 
     def read(self, name: str, column: ColumnMap, dtype: pl.DataType) -> pl.Series:
         present = [h for h in column.source if h in self.frame.columns]
-        if (
-            len(present) == 1
-            and not column.map
-            and self.frame[present[0]].dtype == dtype != pl.String
-        ):
-            return self.frame[present[0]].alias(name)
-        text = self._text(present)
+        if len(present) == 1 and not column.map and not column.extract:
+            stored = self.frame[present[0]]
+            if stored.dtype == dtype and stored.dtype in _AS_STORED:
+                return stored.alias(name)
+            if stored.dtype == dtype == pl.Float64 and not stored.is_infinite().any():
+                return clean.rescale(stored, column.unit).alias(name)
+        text = self._text(present, keep=tuple(column.map))
         if column.extract is not None:
             text = text.str.extract(column.extract)
         if column.map:
-            text = text.replace_strict(column.map, default=column.otherwise or text)
+            words, _ = clean.clean_text(pl.Series(list(column.map)), keep=tuple(column.map))
+            default = column.otherwise if "otherwise" in column.model_fields_set else text
+            mapped = text.replace_strict(
+                words, list(column.map.values()), default=default, return_dtype=pl.String
+            )
+            text = mapped.set(text.is_null(), None)  # what is missing is not "otherwise"
         return self._typed(name, text, dtype, column)
 
     def constant(self, name: str, value: str, dtype: pl.DataType) -> pl.Series:
@@ -117,12 +130,13 @@ class _Reader:
                 else clean.to_time(text, how.formats)
             )
             self._note("known_at", "F01", text, known)
+            known = known.dt.offset_by(f"{how.days or 0}d")
         elif how.on is not None:
             known = clean.to_time(pl.Series([str(how.on)])).new_from_index(0, self.frame.height)
         else:
             assumed = happened_on.dt.offset_by(f"{how.days}d").cast(pl.Datetime("us"))
             known = assumed.dt.replace_time_zone("Asia/Shanghai").dt.convert_time_zone("UTC")
-        flag = pl.Series("known_assumed", [how.source is None]).new_from_index(0, self.frame.height)
+        flag = pl.Series("known_assumed", [how.assumed]).new_from_index(0, self.frame.height)
         return [known.alias("known_at"), flag]
 
     def normalised(self) -> pl.Series:
@@ -131,10 +145,10 @@ class _Reader:
             mask |= column
         return mask
 
-    def _text(self, headings: list[str]) -> pl.Series:
+    def _text(self, headings: list[str], *, keep: tuple[str, ...] = ()) -> pl.Series:
         text: pl.Series | None = None
         for heading in headings:
-            cleaned, mask = clean.clean_text(self.frame[heading])
+            cleaned, mask = clean.clean_text(self.frame[heading], keep=keep)
             if mask is not None:
                 self.dirty.append(mask)
             text = cleaned if text is None else text.zip_with(text.is_not_null(), cleaned)
@@ -205,14 +219,21 @@ def _subject_category() -> pl.Expr:
     return pl.coalesce(uscc.party_category_expr("v"), "v").alias("v")
 
 
+def _ownership() -> pl.Expr:
+    return pl.coalesce(enterprise_types.ownership_expr("v"), "v").alias("v")
+
+
 def _status() -> pl.Expr:
     return pl.coalesce(registration_status.parse_expr("v"), "v").alias("v")
 
 
+_AS_STORED: Final = frozenset({pl.Date(), pl.Boolean(), pl.Int32(), pl.Int64()})
+_READING: Final = re.compile(r"\bread_\w+\s*\(|\bselect\b", re.IGNORECASE)
 _CODES: Final = frozenset({"uscc", "authority_code", "source_authority_code"})
 _BY_NAME: Final[Mapping[str, Callable[[], pl.Expr]]] = {
     **dict.fromkeys(_CODES, _code),
     "penalty_kinds": _penalty_kinds,
     "subject_category": _subject_category,
+    "ownership": _ownership,
     "status": _status,
 }

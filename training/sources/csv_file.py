@@ -6,91 +6,73 @@ import codecs
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from models.errors import SourceError
+from training.sources import read
 from training.sources.mapping import Options
-from training.sources.read import BATCH_ROWS, LINE, Batch, BrokenRow, numbered
+from training.sources.read import LINE, Batch, BrokenRow, check_lines
 
 CHUNK: Final = 8 << 20
-MAX_LINE: Final = 16 << 20
-"""Longest line in bytes; a longer one means that this is not a table with one row a line."""
+BATCH_BYTES: Final = 64 << 20
+SPAN: Final = 10_000
+"""Most lines one row may take; a quote still open after them was never closed."""
 
 _CANDIDATES: Final = ("utf-8", "gb18030")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a look at every byte of a file tells."""
+    """What a look at the bytes of a file tells: its encoding, and that lines end in a bare CR."""
 
     encoding: str
     bom: int
-    quoted: bool
-    separator: str
+    bare_cr: bool
 
 
 def read_csv(path: Path, options: Options) -> Iterator[Batch]:
     """Yield the rows of a CSV file, all columns as text.
 
-    Raises :class:`SourceError` for a wrong encoding, an endless line, or no header.
+    A row of the wrong width, or with a quote that is not closed, is a broken one (rule F05). Raises
+    :class:`SourceError` for a wrong encoding, an endless line, or no header.
     """
     shape = look(path, options)
-    if shape.encoding == "utf-8":
-        yield from _read_utf8(path, path.name, shape, options)
+    if shape.encoding == "utf-8" and not shape.bare_cr:
+        yield from _read_utf8(path, path, shape.bom, options)
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
         copy = Path(folder) / "utf8.csv"
         _transcode(path, copy, shape)
-        yield from _read_utf8(copy, path.name, shape, options)
+        check_lines(copy, shown=path)
+        yield from _read_utf8(copy, path, 0, options)
 
 
 def look(path: Path, options: Options) -> Shape:
-    """Find out encoding, quoting and separator by reading the file once."""
-    _check_lines(path)
-    encoding, bom = _encoding(path, options.encoding)
+    """Find out encoding and line ends; refuse a line too long to be a row."""
     with path.open("rb") as file:
-        start = file.read(CHUNK)[bom:]
-        quoted = b'"' in start or any(
-            b'"' in chunk for chunk in iter(lambda: file.read(CHUNK), b"")
-        )
-    header = start.split(b"\n", 1)[0].decode(encoding, "replace")
-    separator = options.separator or max(",\t;|", key=header.count)
-    return Shape(encoding=encoding, bom=bom, quoted=quoted, separator=separator)
+        start = file.read(CHUNK)
+    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    bare_cr = not wide and b"\n" not in start and b"\r" in start
+    if not wide:
+        check_lines(path, end=b"\r" if bare_cr else b"\n")
+    encoding, bom = _encoding(path, start, options.encoding)
+    return Shape(encoding=encoding, bom=bom, bare_cr=bare_cr)
 
 
-def _check_lines(path: Path) -> None:
-    """Refuse a line too long to be a row before anything tries to hold it in memory."""
-    carried, line = 0, 1
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
-            carried += len(chunk) if first < 0 else first
-            if carried > MAX_LINE:
-                raise SourceError(
-                    f"{path}:{line}: a line of more than {MAX_LINE >> 20} MiB; "
-                    "check that rows end in line breaks and that quotes are closed"
-                )
-            if first >= 0:
-                carried = len(chunk) - last - 1
-                line += chunk.count(b"\n")
-
-
-def _encoding(path: Path, declared: str | None) -> tuple[str, int]:
-    with path.open("rb") as file:
-        start = file.read(4)
+def _encoding(path: Path, start: bytes, declared: str | None) -> tuple[str, int]:
     if start.startswith(codecs.BOM_UTF8):
-        return "utf-8", 3
+        return _declared(path, "utf-8", "by its first bytes"), 3
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", 0
+        return _declared(path, "utf-16", "by its first bytes"), 0
     if declared is not None:
-        return _declared(path, declared), 0
+        return _declared(path, declared, "as declared"), 0
     faults: list[str] = []
     for candidate in _CANDIDATES:
         fault = _fault(path, candidate)
@@ -103,9 +85,10 @@ def _encoding(path: Path, declared: str | None) -> tuple[str, int]:
     )
 
 
-def _declared(path: Path, declared: str) -> str:
+def _declared(path: Path, declared: str, how: str) -> str:
     try:
         name = codecs.lookup(declared).name
+        "".encode(name)  # refuses codecs that are no character encoding, such as base64
     except LookupError:
         raise SourceError(f"{path}: unknown encoding {declared!r}; use utf-8 or gb18030") from None
     name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(name, name)
@@ -113,7 +96,7 @@ def _declared(path: Path, declared: str) -> str:
     if fault is not None:
         fits = [c for c in _CANDIDATES if c != name and _fault(path, c) is None]
         hint = f"it reads as {fits[0]}" if fits else "save the file as UTF-8"
-        raise SourceError(f"{path}: not {declared} as declared ({fault}); {hint}")
+        raise SourceError(f"{path}: not {declared} {how} ({fault}); {hint}")
     return name
 
 
@@ -127,7 +110,9 @@ def _fault(path: Path, encoding: str) -> str | None:
             try:
                 decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                line += chunk.count(b"\n", 0, error.start)
+                good = error.object[: error.start].decode(encoding, "ignore")
+                return f"line {line + good.count(chr(10))}"
+            except UnicodeError:  # UTF-16 without its mark
                 return f"line {line}"
             if not chunk:
                 return None
@@ -137,120 +122,171 @@ def _fault(path: Path, encoding: str) -> str | None:
 def _transcode(path: Path, copy: Path, shape: Shape) -> None:
     decoder = codecs.getincrementaldecoder(shape.encoding)()
     with path.open("rb") as source, copy.open("wb") as target:
+        source.seek(shape.bom)
         while chunk := source.read(CHUNK):
-            target.write(decoder.decode(chunk).encode("utf-8"))
+            text = decoder.decode(chunk)
+            target.write((text.replace("\r", "\n") if shape.bare_cr else text).encode("utf-8"))
 
 
-def _read_utf8(path: Path, name: str, shape: Shape, options: Options) -> Iterator[Batch]:
-    header = _header(path, name, shape, options)
-    lines = _Lines(first=options.header_row + 1, quoted=shape.quoted)
-    done = 0
-    try:
-        for frame in _fast(path, header, shape, options):
-            yield Batch(file=name, frame=_without_blank(lines.number(frame)))
-            done += frame.height
-    except PolarsError:
-        # One ragged or unclosed row stops the fast reader: read on from there row by row.
-        yield from _slow(path, name, header, shape, options, skip=done)
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """How the lines of one file divide into cells."""
+
+    path: Path
+    header: Sequence[str]
+    separator: str
 
 
-def _header(path: Path, name: str, shape: Shape, options: Options) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=shape.separator)
-        row = next(islice(reader, options.header_row - 1, None), None)
-    if row is None:
-        raise SourceError(f"{name}: no header in line {options.header_row}; check 'header_row'")
+def _read_utf8(content: Path, path: Path, bom: int, options: Options) -> Iterator[Batch]:
+    with content.open("rb") as file:
+        file.seek(bom)
+        table, line = _header(file, path, options)
+        first = line
+        for lines in _chunks(file):
+            yield _batch(table, lines, line)
+            line += len(lines)
+        if line == first:  # a table without rows still has columns to look at
+            yield _batch(table, [], line)
+
+
+def _header(file: BinaryIO, path: Path, options: Options) -> tuple[_Table, int]:
+    """Return the table and the line its first row stands on."""
+    first = options.header_row
+    before = sum(1 for _ in islice(file, first - 1))
+    lines = [next(file, b"")] if before == first - 1 else [b""]
+    while b"".join(lines).count(b'"') % 2 and len(lines) < SPAN and (more := next(file, b"")):
+        lines.append(more)
+    text = b"".join(lines).decode()
+    if not text.strip():
+        raise SourceError(f"{path}: no header in line {first}; check 'header_row'")
+    if "\0" in text:
+        raise SourceError(
+            f"{path}: line {first} holds NUL bytes; if the file is UTF-16, name its encoding "
+            "in 'options', else save it as UTF-8"
+        )
+    separator = options.separator or max(",\t;|", key=text.count)
+    row = next(csv.reader(text.splitlines(keepends=True), delimiter=separator))
     names = [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(row)]
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise SourceError(
-            f"{name}: the header repeats {', '.join(map(repr, repeated))}; rename the columns"
+            f"{path}: the header repeats {', '.join(map(repr, repeated))}; rename the columns"
         )
-    return names
+    read.check_headings(path, names)
+    return _Table(path, names, separator), first + len(lines)
 
 
-def _fast(path: Path, header: list[str], shape: Shape, options: Options) -> Iterator[pl.DataFrame]:
-    scan = pl.scan_csv(
-        path,
-        separator=shape.separator,
-        has_header=True,
-        skip_rows=options.header_row - 1,
-        schema=dict.fromkeys(header, pl.String()),
-        encoding="utf8",
-    )
-    yield from scan.collect_batches(chunk_size=BATCH_ROWS)
+def _chunks(file: BinaryIO) -> Iterator[list[bytes]]:
+    """Yield the lines of the next rows: as many as a batch holds, not ending inside a quote."""
+    pending: list[bytes] = []
+    while pending or (pending := file.readlines(BATCH_BYTES)):
+        cut = min(read.BATCH_ROWS, len(pending))
+        quotes = b"".join(pending[:cut]).count(b'"')
+        while quotes % 2 and cut < read.BATCH_ROWS + SPAN:
+            if cut == len(pending):
+                pending.append(file.readline())
+            quotes += pending[cut].count(b'"')
+            cut += 1
+            if not pending[-1]:  # the end of the file: the quote is never closed
+                pending.pop()
+                break
+        yield pending[:cut]
+        pending = pending[cut:]
 
 
-class _Lines:
-    """Number rows by the line they begin on, counting line breaks inside quotes."""
-
-    def __init__(self, *, first: int, quoted: bool) -> None:
-        self.next = first
-        self.quoted = quoted
-
-    def number(self, frame: pl.DataFrame) -> pl.DataFrame:
-        if not self.quoted:
-            out = numbered(frame, self.next)
-            self.next += frame.height
-            return out
-        breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
-        counted = frame.with_columns((breaks + 1).cast(pl.Int64).alias(LINE))
-        ends = counted[LINE].cum_sum()
-        out = counted.with_columns((ends - counted[LINE] + self.next).alias(LINE))
-        self.next += int(ends[-1]) if frame.height else 0
-        return out
+def _batch(table: _Table, lines: list[bytes], first: int) -> Batch:
+    frame = _fast(table, lines, first)
+    if frame is None:
+        return _slow(table, lines, first)
+    # Empty lines are no rows.
+    kept = frame.filter(pl.any_horizontal(pl.exclude(LINE) != ""))
+    return Batch(file=table.path.name, frame=kept)
 
 
-def _without_blank(frame: pl.DataFrame) -> pl.DataFrame:
-    """Leave out empty lines, which are no rows."""
-    return frame.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
+def _fast(table: _Table, lines: list[bytes], first: int) -> pl.DataFrame | None:
+    """Read regular lines; ``None`` where a row may be ragged or a quote is out of place.
+
+    Polars refuses rows that are too long but fills those that are too short, so the separators are
+    counted: as many must stand between cells as full rows have.
+    """
+    raw = b"".join(lines)
+    schema = dict.fromkeys(table.header, pl.String())
+    try:
+        frame = (
+            pl.read_csv(raw, separator=table.separator, has_header=False, schema=schema)
+            if lines
+            else pl.DataFrame(schema=schema)
+        )
+    except PolarsError:
+        return None
+    quoted = b'"' in raw
+    inside = _count(frame, table.separator) if quoted else pl.repeat(0, frame.height, eager=True)
+    breaks = _count(frame, "\n") if quoted else inside
+    rows = frame.select(pl.any_horizontal(pl.all().is_not_null()).sum()).item() if lines else 0
+    between = rows * (frame.width - 1) + inside.sum()
+    if raw.count(table.separator.encode()) != between or len(lines) != len(breaks) + breaks.sum():
+        return None
+    begin = pl.int_range(frame.height, eager=True) + first + breaks.cum_sum() - breaks
+    return frame.insert_column(0, begin.cast(pl.Int64).alias(LINE))
 
 
-def _slow(
-    path: Path, name: str, header: list[str], shape: Shape, options: Options, *, skip: int
-) -> Iterator[Batch]:
-    csv.field_size_limit(MAX_LINE)
+def _count(frame: pl.DataFrame, mark: str) -> pl.Series:
+    counts = pl.sum_horizontal(pl.all().str.count_matches(mark, literal=True).fill_null(0))
+    return frame.select(counts.cast(pl.Int64).alias("n"))["n"]
+
+
+def _slow(table: _Table, lines: list[bytes], first: int) -> Batch:
+    """Read lines row by row; one that cannot be read costs itself alone."""
+    csv.field_size_limit(read.MAX_LINE)
     rows: list[list[str | None]] = []
-    lines: list[int] = []
+    numbers: list[int] = []
     broken: list[BrokenRow] = []
-    seen = 0
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=shape.separator)
-        start = 1
-        for row in reader:
-            line, start = start, reader.line_num + 1
-            if line <= options.header_row:
-                continue
-            seen += 1
-            if seen <= skip or not any(row):
-                continue
-            if len(row) == len(header):
-                rows.append([cell or None for cell in row])
-                lines.append(line)
-            else:
-                broken.append(_ragged(row, header, line))
-            if len(rows) >= BATCH_ROWS:
-                yield _batch(name, header, rows, lines, broken)
-                rows, lines, broken = [], [], []
-    yield _batch(name, header, rows, lines, broken)
+    at, width = 0, len(table.header)
+    while at < len(lines):
+        cells, used = _record(table, lines, at)
+        if cells is None:
+            broken.append(_unclosed(lines[at], first + at))
+        elif len(cells) != width and any(cells):
+            broken.append(_ragged(cells, width, first + at))
+        elif any(cells):
+            rows.append([cell or None for cell in cells])
+            numbers.append(first + at)
+        at += used
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(table.header, pl.String()), orient="row")
+    numbered = frame.insert_column(0, pl.Series(LINE, numbers, pl.Int64))
+    return Batch(file=table.path.name, frame=numbered, broken=tuple(broken))
 
 
-def _ragged(row: list[str], header: list[str], line: int) -> BrokenRow:
+def _record(table: _Table, lines: list[bytes], at: int) -> tuple[list[str] | None, int]:
+    """Return the cells of the row at ``at`` and how many lines it takes; ``None``: a bad quote.
+
+    A row of the wrong width whose quotes swallow a line that is a full row by itself has a quote
+    that was never closed: it counts as one line, so that the rows behind it are not lost.
+    """
+    cells, used = _split(table, lines[at : at + SPAN] if b'"' in lines[at] else [lines[at]])
+    if cells is not None and used > 1 and len(cells) != len(table.header):
+        alone = (_split(table, [line])[0] for line in lines[at + 1 : at + used])
+        if any(cells is not None and len(cells) == len(table.header) for cells in alone):
+            return None, 1
+    return cells, used
+
+
+def _split(table: _Table, lines: list[bytes]) -> tuple[list[str] | None, int]:
+    if b'"' not in lines[0]:
+        return lines[0].decode().rstrip("\r\n").split(table.separator), 1
+    reader = csv.reader((x.decode() for x in lines), delimiter=table.separator, strict=True)
+    try:
+        return next(reader), reader.line_num
+    except csv.Error:
+        return None, 1
+
+
+def _unclosed(line: bytes, number: int) -> BrokenRow:
+    text = line.decode().rstrip("\r\n")
+    raw = json.dumps([text], ensure_ascii=False)
+    return BrokenRow(number, "F05", None, "a quote is not closed, or text follows it", raw)
+
+
+def _ragged(row: list[str], width: int, line: int) -> BrokenRow:
     raw = json.dumps(row, ensure_ascii=False)
-    return BrokenRow(
-        line, "F05", None, f"{len(row)} fields instead of {len(header)}", raw[:1_000_000]
-    )
-
-
-def _batch(
-    name: str,
-    header: list[str],
-    rows: list[list[str | None]],
-    lines: list[int],
-    broken: list[BrokenRow],
-) -> Batch:
-    schema = dict.fromkeys(header, pl.String())
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    return Batch(
-        file=name, frame=frame.with_columns(pl.Series(LINE, lines, pl.Int64)), broken=tuple(broken)
-    )
+    return BrokenRow(line, "F05", None, f"{len(row)} fields instead of {width}", raw)

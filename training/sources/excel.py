@@ -16,11 +16,16 @@ from fastexcel import ExcelSheet
 from models.errors import SourceError
 from models.yaml import nearest
 from training.sources.mapping import Options
-from training.sources.read import LINE, Batch, BrokenRow, numbered
+from training.sources.read import LINE, Batch, BrokenRow, check_headings, numbered
 
-_CELL: Final = re.compile(rb'<c r="([A-Z]+)(\d+)"[^>]*>(.*?)</c>', re.DOTALL)
+_CELL: Final = re.compile(rb'<c r="([A-Z]+)(\d+)"([^>]*?)(?:/>|>(.*?)</c>)', re.DOTALL)
+_FILLED: Final = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><(?:f|v|is)\b')
 _FORMULA: Final = re.compile(rb"<f[ >/]")
 _STORED: Final = re.compile(rb"<v>[^<]+</v>")
+_EMPTY_TEXT: Final = b't="str"'
+"""Mark of a formula whose stored result is text, be it empty."""
+_SHEET_LINK: Final = re.compile(rb'<(?:\w+:)?sheet\b[^>]*?\br:id="([^"]+)"')
+_LINK: Final = re.compile(rb"<Relationship\b[^>]*>")
 
 
 def read_excel(path: Path, options: Options) -> Iterator[Batch]:
@@ -50,9 +55,13 @@ def read_excel(path: Path, options: Options) -> Iterator[Batch]:
         raise SourceError(
             f"{path}: sheet {options.sheet or names[0]!r} is empty; check 'sheet' and 'header_row'"
         )
-    first = options.header_row + 1
+    check_headings(path, frame.columns)
+    content = _sheet_xml(path, names.index(options.sheet) if options.sheet else 0)
+    filled = _FILLED.search(content)
+    # The reader takes the first filled row for the header where the asked one lies above it.
+    first = max(options.header_row, int(filled[1]) if filled else 1) + 1
     rows = numbered(frame, first)
-    unstored = _unstored_formulas(path, names.index(options.sheet) if options.sheet else 0)
+    unstored = _unstored_formulas(content)
     broken = tuple(_broken(rows, line, cell) for line, cell in unstored.items() if line >= first)
     kept = rows.filter(
         ~pl.col(LINE).is_in(list(unstored)) & ~pl.all_horizontal(pl.exclude(LINE).is_null())
@@ -60,24 +69,39 @@ def read_excel(path: Path, options: Options) -> Iterator[Batch]:
     yield Batch(file=path.name, frame=kept, broken=broken)
 
 
-def _unstored_formulas(path: Path, sheet: int) -> dict[int, str]:
-    """Return row → first cell whose formula has no stored result (only .xlsx and .xlsm tell)."""
+def _sheet_xml(path: Path, sheet: int) -> bytes:
+    """Return a sheet of an .xlsx or .xlsm workbook as it is stored; nothing for other kinds."""
     if not zipfile.is_zipfile(path):
-        return {}
+        return b""
     with zipfile.ZipFile(path) as archive:
-        sheets = sorted(
-            (n for n in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", n)),
-            key=lambda n: int("".join(filter(str.isdigit, n))),
-        )
-        if sheet >= len(sheets):
-            return {}
-        content = archive.read(sheets[sheet])
+        part = _part(archive, sheet)
+        return archive.read(part) if part in archive.namelist() else b""
+
+
+def _unstored_formulas(content: bytes) -> dict[int, str]:
+    """Return row → first cell whose formula has no stored result."""
     found: dict[int, str] = {}
     if b"<f" in content:
-        for column, row, body in _CELL.findall(content):
-            if _FORMULA.search(body) and not _STORED.search(body):
+        for column, row, marks, body in _CELL.findall(content):
+            stored = _STORED.search(body) or _EMPTY_TEXT in marks
+            if _FORMULA.search(body) and not stored:
                 found.setdefault(int(row), f"{column.decode()}{row.decode()}")
     return found
+
+
+def _part(archive: zipfile.ZipFile, sheet: int) -> str:
+    """Return the name of the part that holds a sheet; its number need not be its place."""
+    names = archive.namelist()
+    if "xl/workbook.xml" not in names or "xl/_rels/workbook.xml.rels" not in names:
+        return ""
+    links = _SHEET_LINK.findall(archive.read("xl/workbook.xml"))
+    wanted = b'Id="' + links[sheet] + b'"' if sheet < len(links) else b" "
+    for link in _LINK.findall(archive.read("xl/_rels/workbook.xml.rels")):
+        target = re.search(rb'\bTarget="([^"]+)"', link)
+        if re.search(rb"\b" + re.escape(wanted), link) and target:
+            path = target[1].decode()
+            return path.lstrip("/") if path.startswith("/") else f"xl/{path}"
+    return ""
 
 
 def _broken(rows: pl.DataFrame, line: int, cell: str) -> BrokenRow:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Final
 
 import polars as pl
+from xxhash import xxh3_128_hexdigest
 
 from models.codes import organisation, registration, uscc
 from models.records.contract import Contract
 from training.sources.convert import PROBLEMS
 from training.sources.read import LINE
 
-METHODS: Final = ("code", "organisation", "name")
+METHOD: Final = "__method__"
+"""The column that tells how a subject was found: code, organisation, name, or null."""
+
+_NAMELESS: Final = "自然人"
+"""What stands for a natural person's name; the standard wants the field filled."""
+
+_WHOLE_NUMBER: Final = r"^[0-9A-Z()（）-]{6,}$"
+"""An id number with nothing masked: 2101**********1234 stands for many persons."""
 
 
 def name_key(column: pl.Expr) -> pl.Expr:
     """Return a name as it is compared: half-width, no blanks, no quotes, one kind of bracket."""
     folded = column.str.normalize("NFKC").str.to_uppercase()
     folded = folded.str.replace_all(r"[\s\"'“”‘’·\u200b-\u200f\ufeff]", "")
-    return folded.str.replace_all(r"[\[【〔{]", "(").str.replace_all(r"[\]】〕}]", ")")
+    folded = folded.str.replace_all(r"[\[【〔{]", "(").str.replace_all(r"[\]】〕}]", ")")
+    return pl.when(folded != "").then(folded)  # what is only quotes and blanks names nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ def build_register(subjects: pl.LazyFrame | None, changes: pl.LazyFrame | None) 
     inside = uscc.organisation_code_expr("subject_id")
     codes = known.select(
         "subject_id",
-        pl.coalesce(inside, organisation.undash_expr("organisation_code")).alias("key"),
+        pl.coalesce(inside, _organisation(pl.col("organisation_code"))).alias("key"),
     )
     return Register(
         organisations=_counted(codes),
@@ -78,7 +87,7 @@ def _counted(pairs: pl.LazyFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Rows with ``subject_id`` (null where unknown), ``method`` and what stood in the way.
+    """Rows with ``subject_id`` (null where unknown), ``__method__`` and what stood in the way.
 
     ``warned`` marks rows found by other means although they carry an invalid code.
     """
@@ -96,7 +105,7 @@ def identify(
     strict: bool,
     person_key: bytes | None,
 ) -> Identified:
-    """Add ``subject_id`` and ``method`` to converted rows.
+    """Add ``subject_id`` and ``__method__`` to converted rows.
 
     Under ``strict`` an invalid code refuses the row even where a name would match, and a name that
     the register does not know for a code refuses it too (V04).
@@ -105,7 +114,7 @@ def identify(
     found = _look_up(candidates, register)
     if contract.name == "subject":
         found = found.with_columns(pl.when(pl.col("_valid")).then("_code").alias("subject_id"))
-        found = found.with_columns(pl.when(pl.col("_valid")).then(pl.lit("code")).alias("method"))
+        found = found.with_columns(pl.when(pl.col("_valid")).then(pl.lit("code")).alias(METHOD))
     found = _persons(found, person_key)
     mismatch = _other_name(found, register)
     invalid = found["_code"].is_not_null() & ~found["_valid"]
@@ -119,7 +128,8 @@ def identify(
         "S01": missing & ~many & ~invalid & ~person,
         "V04": mismatch if strict else missing & ~missing,
     }
-    problems = [_problem(found, rule, mask) for rule, mask in refused.items() if mask.any()]
+    named = _name_field(contract)
+    problems = [_problem(found, rule, mask, named) for rule, mask in refused.items() if mask.any()]
     frame = found.drop("_code", "_valid", "_org", "_reg", "_key", "_names", "_person")
     return Identified(
         frame=frame,
@@ -135,23 +145,27 @@ def _candidates(contract: Contract) -> list[pl.Expr]:
     best = pl.when(uscc.is_valid_expr(code)).then(code).otherwise(pl.coalesce(tax_code, code))
     # A tax number of 15 digits is a region and an organisation code; some pad it with 000.
     old_tax = tax.str.extract(r"^\d{6}([0-9A-Z]{8}[0-9X])(?:000)?$")
-    as_org = pl.when(code.str.contains(r"^[0-9A-Z]{8}-?[0-9X]$")).then(
-        organisation.undash_expr(code)
-    )
-    org = pl.coalesce(
-        organisation.undash_expr(pl.col("organisation_code").str.to_uppercase()), as_org, old_tax
-    )
+    offered = (_organisation(column) for column in (pl.col("organisation_code"), code, old_tax))
     reg = pl.coalesce(
         pl.col("registration_number"), pl.when(code.str.contains(r"^\d{15}$")).then(code)
     )
-    named = "name" if contract.name == "subject" else "subject_name"
     return [
         best.alias("_code"),
         uscc.is_valid_expr(best).fill_null(value=False).alias("_valid"),
-        pl.when(organisation.is_valid_expr(org)).then(org).alias("_org"),
+        pl.coalesce(*offered).alias("_org"),
         pl.when(registration.is_valid_expr(reg)).then(reg).alias("_reg"),
-        name_key(pl.col(named)).alias("_key"),
+        name_key(pl.col(_name_field(contract))).alias("_key"),
     ]
+
+
+def _name_field(contract: Contract) -> str:
+    return "name" if contract.name == "subject" else "subject_name"
+
+
+def _organisation(column: pl.Expr) -> pl.Expr:
+    """Return a valid organisation code without its dash, else null."""
+    code = organisation.undash_expr(column.str.to_uppercase())
+    return pl.when(organisation.is_valid_expr(code)).then(code)
 
 
 def _look_up(frame: pl.DataFrame, register: Register) -> pl.DataFrame:
@@ -203,7 +217,7 @@ def _look_up(frame: pl.DataFrame, register: Register) -> pl.DataFrame:
     )
     return rest.with_columns(
         pl.coalesce(code, by_org, "_by_name").alias("subject_id"),
-        method.alias("method"),
+        method.alias(METHOD),
         pl.col("_names").fill_null(0),
     ).drop("_by_org", "_by_reg", "_by_name")
 
@@ -220,14 +234,18 @@ def _persons(frame: pl.DataFrame, key: bytes | None) -> pl.DataFrame:
     frame = frame.with_columns(person.alias("_person"))
     if not frame["_person"].any():
         return frame
-    digests = [person_id(n, key) if key and n else None for n in frame["citizen_id"]]
+    numbers = frame["citizen_id"].str.replace_all(r"\s", "").str.to_uppercase()
+    numbers = numbers.set(~numbers.str.contains(_WHOLE_NUMBER), None)
+    ids = [person_id(n, key) if key and n else None for n in numbers]
+    known = pl.Series(ids, dtype=pl.String)
+    by_code = pl.when(known.is_not_null()).then(pl.lit("code"))
     return frame.with_columns(
-        pl.when("_person")
-        .then(pl.Series(digests, dtype=pl.String))
-        .otherwise("subject_id")
-        .alias("subject_id"),
-        pl.when("_person").then(pl.lit("code")).otherwise("method").alias("method"),
-        pl.when(~pl.col("_person")).then("subject_name").alias("subject_name"),
+        pl.when("_person").then(known).otherwise("subject_id").alias("subject_id"),
+        pl.when("_person").then(by_code).otherwise(METHOD).alias(METHOD),
+        pl.when(pl.col("_person") & pl.col("subject_name").is_not_null())
+        .then(pl.lit(_NAMELESS))
+        .otherwise("subject_name")
+        .alias("subject_name"),
     )
 
 
@@ -254,30 +272,31 @@ def _other_name(frame: pl.DataFrame, register: Register) -> pl.Series:
     ).to_series()
 
 
-def _problem(frame: pl.DataFrame, rule: str, mask: pl.Series) -> pl.DataFrame:
+def _problem(frame: pl.DataFrame, rule: str, mask: pl.Series, named: str) -> pl.DataFrame:
     column, value = {
         "V02": ("uscc", pl.col("_code")),
-        "V04": ("subject_name", pl.col("_key")),
         "S03": ("citizen_id", pl.lit(None, pl.String)),
-    }.get(rule, ("subject_name", pl.col("_key")))
+    }.get(rule, (named, pl.col(named)))
     return frame.filter(mask).select(LINE, rule=pl.lit(rule), column=pl.lit(column), value=value)
 
 
 def record_ids(frame: pl.DataFrame, contract: Contract) -> pl.Series:
-    """Return each row's record id: 128 bits of BLAKE2b over table and key, as 32 hex digits.
+    """Return each row's record id: 128 bits of XXH3 over table and key, as 32 hex digits.
 
     A source's own id, where mapped, stands for the key. Equal input gives equal ids on any machine.
     """
-    parts = [pl.coalesce(part.split("|")).cast(pl.String).fill_null("") for part in contract.key]
+    parts = [
+        pl.coalesce(pl.col(*part.split("|")).cast(pl.String)).fill_null("") for part in contract.key
+    ]
     key = pl.concat_str([pl.lit(contract.name), *parts], separator="\x1f")
     own = pl.concat_str(
         [pl.lit(contract.name), pl.col("authority").fill_null(""), pl.col("source_id")],
         separator="\x1e",
     )
-    texts = frame.select(pl.coalesce(own, key).alias("record_id")).to_series()
-    return pl.Series("record_id", [stable_id(text) for text in texts], dtype=pl.String)
+    texts = frame.select(pl.coalesce(own, key).cast(pl.Binary)).to_series()
+    return pl.Series("record_id", list(map(xxh3_128_hexdigest, texts.to_list())), dtype=pl.String)
 
 
 def stable_id(text: str) -> str:
-    """Return 128 bits of BLAKE2b over ``text`` as 32 hex digits."""
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    """Return 128 bits of XXH3 over ``text`` as 32 hex digits; the same on every machine."""
+    return xxh3_128_hexdigest(text.encode())

@@ -11,8 +11,9 @@ sources:
       fine_amount: {from: CF_NR_FK, unit: 万元}
       happened_on: {from: 立案日期, formats: ["%d/%m/%Y"]}
     constants: {region: "110000"}
-    known_at: {after: happened_on, days: 9}   # or {from: 上报日期}, or {on: 2025-06-30}
-    where: "当前状态 <> '撤销'"           # rows to take, as an SQL condition on source columns
+    known_at: {from: 上报日期}            # or an assumption: {after: happened_on, days: 9},
+                                        # {from: 立案日期, days: 30}, {on: 2025-06-30}
+    where: "当前状态 <> '撤销'"           # rows to take: an SQL condition on source columns
     fold: false                         # true: rows of one key become one record (the earliest)
     fill: false                         # true: only fill what the lake does not know yet
     ignore: [序号]                       # columns left out on purpose
@@ -27,6 +28,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, cast
 
+import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from models import yaml
@@ -66,7 +68,7 @@ class _Part(BaseModel):
 class ColumnMap(_Part):
     """Where one field comes from; several headings mean the first that has a value."""
 
-    source: Headings = Field(validation_alias="from")
+    source: Headings = Field(alias="from")
     map: dict[str, str] = Field(default_factory=dict[str, str])
     otherwise: str | None = None
     formats: tuple[str, ...] = ()
@@ -75,15 +77,18 @@ class ColumnMap(_Part):
 
     @model_validator(mode="after")
     def _otherwise_needs_map(self) -> Self:
-        if self.otherwise is not None and not self.map:
+        if "otherwise" in self.model_fields_set and not self.map:
             raise ValueError("'otherwise' is for values that 'map' does not name; add a map")
         return self
 
 
 class KnownAt(_Part):
-    """When the platform could know a row: a column of the source, or an assumption."""
+    """When the platform could know a row: a column of the source, or an assumption.
 
-    source: str | None = Field(default=None, validation_alias="from")
+    With ``days`` a column (or ``happened_on``) tells another day, and so many later it was known.
+    """
+
+    source: str | None = Field(default=None, alias="from")
     formats: tuple[str, ...] = ()
     after: Literal["happened_on"] | None = None
     days: Annotated[int, Field(ge=0, le=3650)] | None = None
@@ -92,11 +97,18 @@ class KnownAt(_Part):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         ways = (self.source is not None, self.after is not None, self.on is not None)
-        if sum(ways) != 1 or (self.after is None) != (self.days is None):
+        spare = self.days is not None and self.on is not None
+        if sum(ways) != 1 or (self.after is not None and self.days is None) or spare:
             raise ValueError(
-                "give exactly one of {from: COLUMN}, {after: happened_on, days: N} or {on: DATE}"
+                "give exactly one of {from: COLUMN}, {from: COLUMN, days: N}, "
+                "{after: happened_on, days: N} or {on: DATE}"
             )
         return self
+
+    @property
+    def assumed(self) -> bool:
+        """Say whether the source gives no time of report."""
+        return self.source is None or self.days is not None
 
 
 class Options(_Part):
@@ -116,6 +128,8 @@ class Options(_Part):
             raise ValueError(
                 "a query needs exactly one of url and url_env (the variable that holds it)"
             )
+        if self.query is None and (self.url or self.url_env):
+            raise ValueError("a database address needs a query: add 'query'")
         return self
 
 
@@ -145,13 +159,21 @@ class Source(_Part):
 
     @model_validator(mode="after")
     def _has_input(self) -> Self:
-        if not self.files and self.options.query is None:
-            raise ValueError("name the input: 'files', or 'options' with url and query")
+        if bool(self.files) == (self.options.query is not None):
+            raise ValueError("name one input: 'files', or 'options' with url and query")
+        if self.files and self.format == "sql":
+            raise ValueError("format 'sql' takes no files; give 'options' with url and query")
         return self
 
 
 class _Mapping(_Part):
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    sources: tuple[Source, ...]
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        if not self.sources:  # as a field's rule it would speak up for every broken source
+            raise ValueError("'sources' is empty; name at least one")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +229,15 @@ def _plan(document: yaml.Document, index: int, source: Source, folder: Path) -> 
 
 def _contract(document: yaml.Document, place: yaml.Place, target: str, folder: Path) -> Contract:
     if target.endswith((".yaml", ".yml")):
-        return load_contract(folder / target)
+        if not (folder / target).is_file():
+            raise document.error(place, f"no contract file {target!r} in {folder}; check the path")
+        contract = load_contract(folder / target)
+        numeric = [c for c in IDENTITY if contract.dtypes.get(c, pl.String()) != pl.String()]
+        if numeric:
+            raise document.error(
+                place, f"{target} declares {', '.join(numeric)} as no text; import identifies by it"
+            )
+        return contract
     try:
         return contract_named(target)
     except ConfigError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -17,6 +17,10 @@ from training.sources.mapping import Format, Source
 
 LINE: Final = "__line__"
 BATCH_ROWS: Final = 250_000
+MAX_LINE: Final = 16 << 20
+"""Longest line in bytes; a longer one means that this is no table with one row a line."""
+
+_CHUNK: Final = 8 << 20
 
 _SUFFIXES: Final[dict[str, Format]] = {
     ".csv": "csv",
@@ -57,8 +61,7 @@ def find_files(source: Source, root: Path) -> list[Path]:
     """Return the files a source names; :class:`SourceError` for a pattern that finds none."""
     found: dict[Path, None] = {}
     for pattern in source.files:
-        direct = root / pattern
-        matches = [direct] if direct.is_file() else sorted(root.glob(pattern))
+        matches = _matches(source, pattern, root)
         if not matches:
             present = [p.name for p in root.iterdir() if p.is_file()] if root.is_dir() else []
             close = nearest(pattern, present) if len(present) <= 500 else ""
@@ -67,8 +70,21 @@ def find_files(source: Source, root: Path) -> list[Path]:
                 f"source {source.id!r}: no file matches {pattern!r} in {root}{hint}; "
                 "correct 'files' or point --root at the folder"
             )
-        found |= dict.fromkeys(p for p in matches if p.is_file())
+        found |= dict.fromkeys(matches)
     return list(found)
+
+
+def _matches(source: Source, pattern: str, root: Path) -> list[Path]:
+    direct = root / pattern
+    if direct.is_file():  # before any glob: names hold brackets
+        return [direct]
+    try:
+        return sorted(path for path in root.glob(pattern) if path.is_file())
+    except (ValueError, NotImplementedError):
+        raise SourceError(
+            f"source {source.id!r}: {pattern!r} is no pattern of files below a folder; "
+            "write it relative to the mapping's folder, or to --root"
+        ) from None
 
 
 def read_batches(source: Source, path: Path) -> Iterator[Batch]:
@@ -77,6 +93,16 @@ def read_batches(source: Source, path: Path) -> Iterator[Batch]:
     Raises :class:`SourceError` when the file as a whole cannot be read; rows that cannot be read on
     their own are in :attr:`Batch.broken`.
     """
+    try:
+        yield from _read(source, path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SourceError(
+            f"{path}: cannot be read: {reason}; check the file and its rights"
+        ) from None
+
+
+def _read(source: Source, path: Path) -> Iterator[Batch]:
     kind = source.format if source.format != "auto" else _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         known = ", ".join(_SUFFIXES)
@@ -111,12 +137,58 @@ def numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
     return frame.with_row_index(LINE, offset=first).with_columns(pl.col(LINE).cast(pl.Int64))
 
 
+def check_headings(path: Path, names: Iterable[str]) -> None:
+    """Refuse a column named as the one that numbers the lines."""
+    if LINE in names:
+        raise SourceError(f"{path}: the column name {LINE!r} is reserved; rename the column")
+
+
+def check_lines(path: Path, *, end: bytes = b"\n", shown: Path | None = None) -> int:
+    """Return the number of lines; refuse one too long to be a row before anything holds it."""
+    carried, line = 0, 1
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            first, last = chunk.find(end), chunk.rfind(end)
+            carried += len(chunk) if first < 0 else first
+            if carried > MAX_LINE:
+                raise SourceError(
+                    f"{shown or path}:{line}: a line of more than {MAX_LINE >> 20} MiB; "
+                    "check that rows end in line breaks and that quotes are closed"
+                )
+            if first >= 0:
+                carried = len(chunk) - last - 1
+                line += chunk.count(end)
+    return line - (carried == 0)
+
+
+def readable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return ``frame`` without columns of bytes or of foreign objects: they become text."""
+    return frame.with_columns(
+        _as_readable(column) for column in frame if column.dtype in (pl.Binary(), pl.Object())
+    )
+
+
+def _as_readable(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Object:
+        values = cast("list[object]", column.to_list())
+        texts = [None if value is None else str(value) for value in values]
+        return pl.Series(column.name, texts, dtype=pl.String)
+    try:
+        return column.cast(pl.String)
+    except PolarsError:
+        return column.bin.encode("base64")
+
+
 def _read_parquet(path: Path) -> Iterator[Batch]:
     first = 1
     try:
-        for frame in pl.scan_parquet(path).collect_batches(chunk_size=BATCH_ROWS):
-            yield Batch(file=path.name, frame=numbered(frame, first))
+        scan = pl.scan_parquet(path, glob=False)  # names hold brackets
+        check_headings(path, scan.collect_schema().names())
+        for frame in scan.collect_batches(chunk_size=BATCH_ROWS):
+            yield Batch(file=path.name, frame=numbered(readable(frame), first))
             first += frame.height
+        if first == 1:  # a table without rows still has columns to look at
+            yield Batch(file=path.name, frame=numbered(readable(scan.head(0).collect()), first))
     except (PolarsError, OSError) as error:
         raise SourceError(
             f"{path}: not a readable Parquet file ({_short(error)}); "
@@ -125,15 +197,16 @@ def _read_parquet(path: Path) -> Iterator[Batch]:
 
 
 def _read_json_lines(path: Path) -> Iterator[Batch]:
+    lines = check_lines(path)
     try:
-        frame = pl.read_ndjson(path, infer_schema_length=None)
-        if frame.width == 0:
-            raise SourceError(
-                f"{path}: no JSON object in the file; one object per line is expected"
-            )
-        yield Batch(file=path.name, frame=numbered(frame, 1))
-    except (PolarsError, OSError):
-        yield _json_by_line(path)
+        with path.open("rb") as file:
+            frame = pl.read_ndjson(file, infer_schema_length=None)
+    except PolarsError:
+        frame = pl.DataFrame()
+    check_headings(path, frame.columns)
+    # Empty lines leave no row behind, so that rows could not be told from lines.
+    regular = frame.width > 0 and frame.height == lines
+    yield Batch(file=path.name, frame=numbered(frame, 1)) if regular else _json_by_line(path)
 
 
 def _json_by_line(path: Path) -> Batch:
@@ -148,12 +221,13 @@ def _json_by_line(path: Path) -> Batch:
                 item = cast("object", json.loads(content))
             except (ValueError, RecursionError):
                 item = None
-            text = content[:2000].decode("utf-8", "replace")
             if isinstance(item, dict):
                 cells = cast("dict[str, object]", item)
+                check_headings(path, cells)
                 rows.append({LINE: str(line)} | {k: _plain(v) for k, v in cells.items()})
             else:
-                broken.append(BrokenRow(line, "F05", None, text[:200].strip(), text))
+                text = content.decode("utf-8", "replace").strip()
+                broken.append(BrokenRow(line, "F05", None, text[:200], text))
     if not rows:
         raise SourceError(f"{path}: no line holds a JSON object; one object per line is expected")
     frame = pl.from_dicts(rows, infer_schema_length=None).with_columns(pl.col(LINE).cast(pl.Int64))

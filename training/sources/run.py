@@ -6,38 +6,38 @@ whole batch, and running it again completes it without doing anything twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
-from models.codes import uscc
 from models.logs import logger
-from models.records import gate
 from models.records.bookkeeping import IMPORT_RUN, QUARANTINE, ImportRun, Quarantine
-from models.records.contract import Contract
 from models.records.lake import Lake
-from training.sources.assign import Assignment, assign
-from training.sources.convert import convert, select_rows
-from training.sources.identity import (
-    METHODS,
-    Register,
-    build_register,
-    identify,
-    record_ids,
-    stable_id,
-)
+from training.sources.identity import Register, build_register, stable_id
 from training.sources.mapping import Mapping, Plan
-from training.sources.read import LINE, Batch, BrokenRow, find_files, read_batches
+from training.sources.prepare import Prepared, prepare
+from training.sources.quarantine import Origin, answered, entries, open_entries
+from training.sources.read import Batch, find_files, read_batches
+from training.sources.seen import Seen
 
 Advance = Callable[[int], None]
 log = logger(__name__)
 
-_REMADE: Final = ("subject_id", "record_id", "known_at")
+COMMIT_ROWS: Final = 1_000_000
+"""Good rows that one commit brings into the lake, at least, while there are more to come."""
+
+WORKERS: Final = 2
+"""Batches prepared at once: the work is half in Python, so more would only hold more memory."""
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 @dataclass(slots=True)
@@ -61,6 +61,17 @@ class Tally:
     unmatched: int = 0
     unused: tuple[str, ...] = ()
     rules: dict[str, int] = field(default_factory=dict[str, int])
+
+    def count(self, prepared: Prepared) -> None:
+        """Add what the preparation of a batch tells."""
+        batch, methods = prepared.batch, prepared.methods
+        self.rows_in += batch.frame.height + len(batch.broken)
+        self.filtered += batch.frame.height - prepared.rows.height
+        self.by_code += methods.get("code", 0)
+        self.by_organisation += methods.get("organisation", 0)
+        self.by_name += methods.get("name", 0)
+        self.unmatched += methods.get(None, 0)
+        self.unused = tuple(dict.fromkeys((*self.unused, *prepared.unused)))
 
     @property
     def accepted(self) -> int:
@@ -94,45 +105,66 @@ def import_mapping(
     ``quarantine``. Raises :class:`SourceError` for a file that cannot be read as a whole.
     """
     started = now or datetime.now(UTC)
-    run_id = f"{started:%Y%m%dT%H%M%S}-{mapping.digest[:8]}"
+    run_id = f"{started:%Y%m%dT%H%M%S.%f}-{mapping.digest[:8]}"
     run = _Run(lake, mapping, root or mapping.path.parent, run_id, started, person_key)
     files = [
         find_files(plan.source, run.root) if plan.source.files else [] for plan in mapping.plans
     ]
-    seen: dict[str, set[str]] = {}
+    seen: dict[str, Seen] = {}
     return [
-        _import_source(run, plan, paths, seen.setdefault(plan.contract.name, set()), advance)
+        _import_source(run, plan, paths, seen.setdefault(plan.contract.name, Seen()), advance)
         for plan, paths in zip(mapping.plans, files, strict=True)
     ]
 
 
-def _import_source(
-    run: _Run, plan: Plan, paths: list[Path], seen: set[str], advance: Advance
-) -> Tally:
+def _import_source(run: _Run, plan: Plan, paths: list[Path], seen: Seen, advance: Advance) -> Tally:
     tally = Tally(plan.source.id, plan.contract.name, plan.source.strict, files=len(paths))
     register = _register(run.lake)
-    taken = set[str]() if plan.source.fold else seen
     started = datetime.now(UTC)
-    for digest, batch in _batches(plan, paths):
-        work = _Work(run, plan, register, tally, taken, digest)
-        work.do(batch)
-        advance(batch.frame.height + len(batch.broken))
+    # A source that only fills must meet records again; all others keep to the first row of one.
+    seen = Seen() if plan.source.fill else seen
+    settling = _Settling(run, plan, tally, seen, open_entries(run.lake, plan))
+
+    def prepared(item: tuple[str, Batch]) -> tuple[str, Prepared]:
+        return item[0], prepare(item[1], plan, register, person_key=run.person_key)
+
+    for digest, done in _ahead(prepared, _batches(plan, paths, run.root)):
+        settling.take(done, digest)
+        advance(done.batch.frame.height + len(done.batch.broken))
+    settling.flush()
     if tally.unused:
         log.warning("columns nothing uses", source=tally.source, columns=", ".join(tally.unused))
     _record_run(run, plan, tally, started)
     return tally
 
 
-def _batches(plan: Plan, paths: list[Path]) -> Iterator[tuple[str, Batch]]:
+def _ahead(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+    """Yield ``work`` of each item in order, a few of them being worked on ahead."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting: deque[Future[Done]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _batches(plan: Plan, paths: list[Path], root: Path) -> Iterator[tuple[str, Batch]]:
     if plan.source.options.query is not None:
         from training.sources.sql import read_sql
 
         for batch in read_sql(plan.source):
             yield plan.source.id, batch
+    copies: Counter[str] = Counter()
     for path in paths:
-        digest = _digest(path)
+        # Folders tell files of one name apart, their order files of one content.
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+        content = _digest(path)
+        digest = f"{content}~{copies[content]}" if copies[content] else content
+        copies[content] += 1
         for batch in read_batches(plan.source, path):
-            yield digest, batch
+            yield digest, replace(batch, file=name)
 
 
 def _digest(path: Path) -> str:
@@ -152,174 +184,99 @@ def _register(lake: Lake) -> Register:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """One batch on its way from source rows to lake and quarantine."""
+class _Settling:
+    """What becomes of a source's batches: counted, kept in the lake, or put in quarantine.
+
+    Good rows wait in ``pending`` until they are worth a commit. ``open`` holds the entries of
+    earlier runs that name no record yet, ``answers`` the records now found for them; ``stated``
+    are the columns that the waiting rows say something about.
+    """
 
     run: _Run
     plan: Plan
-    register: Register
     tally: Tally
-    seen: set[str]
-    digest: str
+    seen: Seen
+    open: pl.DataFrame
+    pending: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    answers: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    stated: set[str] = field(default_factory=set[str])
 
-    @property
-    def contract(self) -> Contract:
-        return self.plan.contract
-
-    def do(self, batch: Batch) -> None:
-        source, tally = self.plan.source, self.tally
-        tally.rows_in += batch.frame.height + len(batch.broken)
-        taken = select_rows(batch.frame, self.plan)
-        tally.filtered += batch.frame.height - taken.height
-        assignment = assign(self.plan, taken.columns)
-        tally.unused = assignment.unused
-        records, problems = self._records(taken, assignment, batch.file)
-        gated = gate.check(records, self.contract, strict=source.strict)
-        problems = pl.concat([problems, self._new_problems(gated.problems, problems)])
-        good = gated.good.join(
-            problems.select("source_ref").unique(),
-            on="source_ref",
-            how="anti",
-            maintain_order="left",
-        )
-        good, repeated = self._first_of_key(good)
-        problems = pl.concat([problems, repeated])
-        self._keep(good)
-        self._quarantine(records, problems, taken, batch)
-
-    def _records(
-        self, taken: pl.DataFrame, assignment: Assignment, file: str
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the contract's columns for every row, and what stood in the way so far."""
-        converted = convert(taken, self.plan, assignment)
-        who = identify(
-            converted.frame,
-            self.contract,
-            self.register,
-            strict=self.plan.source.strict,
-            person_key=self.run.person_key,
-        )
-        self._count_methods(who.frame)
-        ref = pl.concat_str([pl.lit(file), pl.col(LINE).cast(pl.String)], separator="#")
-        noted = pl.DataFrame({"V13": converted.normalised, "V02": who.warned})
-        findings = [pl.when(rule).then(pl.lit(rule)) for rule in noted.columns]
-        frame = who.frame.with_columns(
-            ref.alias("source_ref"),
-            record_ids(who.frame, self.contract),
-            noted.select(findings=pl.concat_list(findings).list.drop_nulls()).to_series(),
-        )
-        if "subject_type" in self.contract.columns:
-            own = pl.coalesce("subject_type", uscc.subject_type_expr("subject_id"))
-            frame = frame.with_columns(own.alias("subject_type"))
-        problems = pl.concat([converted.problems, who.problems])
-        refs = frame.select(LINE, "source_ref")
-        return frame, problems.join(refs, on=LINE, how="left").select(
-            "source_ref", "rule", "column", "value"
-        )
-
-    def _count_methods(self, frame: pl.DataFrame) -> None:
-        counts = dict(frame["method"].value_counts().iter_rows())
-        for method in METHODS:
-            name = f"by_{method}"
-            setattr(self.tally, name, getattr(self.tally, name) + counts.get(method, 0))
-        self.tally.unmatched += frame["subject_id"].null_count()
-
-    def _new_problems(self, found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-        """Leave out what the gate only sees because a cell could not be read before."""
-        again = found.join(known, on=["source_ref", "column"], how="anti", nulls_equal=True)
-        made = found["column"].is_in(_REMADE) if not found.is_empty() else None
-        return again if made is None else again.filter(~pl.col("column").is_in(["subject_id"]))
-
-    def _first_of_key(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Keep the first row of each record; the others are folded, or refused as V10."""
+    def take(self, prepared: Prepared, digest: str) -> None:
+        """Settle one batch of the file whose content has this digest."""
+        self.tally.count(prepared)
+        if self.stated ^ prepared.stated and not self.plan.source.fold:
+            self.flush()
+            self.stated.clear()
+        self.stated.update(prepared.stated)
         if self.plan.source.fold:
-            good = good.sort("happened_on", nulls_last=True, maintain_order=True)
-        first = good["record_id"].is_first_distinct() & ~good["record_id"].is_in(self.seen)
-        kept = good.filter(first)
-        self.seen.update(kept["record_id"])
-        if self.plan.source.fold:
-            self.tally.collapsed += good.height - kept.height
-            return kept, gate.empty_problems()
-        again = good.filter(~first).select(
-            "source_ref",
-            rule=pl.lit("V10"),
-            column=pl.lit(self.contract.key[-1]),
-            value=pl.col("record_id"),
-        )
-        return kept, again
+            # The earliest row of a record may be in the last file, so all rows wait for it.
+            self.pending.append(self._folded(prepared.good))
+            self._answer(prepared.good, digest)
+            self._quarantine(prepared, prepared.problems, digest)
+            return
+        good, repeated = self._first_of_key(prepared.good)
+        self.pending.append(good)
+        self._answer(good, digest)
+        self._quarantine(prepared, pl.concat([prepared.problems, repeated]), digest)
+        if sum(frame.height for frame in self.pending) >= COMMIT_ROWS:
+            self.flush()
 
-    def _keep(self, good: pl.DataFrame) -> None:
+    def flush(self) -> None:
+        """Bring the waiting rows into the lake, in one commit."""
+        good = pl.concat(self.pending) if self.pending else pl.DataFrame()
+        self.pending.clear()
         if good.is_empty():
             return
-        merged = self.run.lake.merge(self.contract.name, good, fill=self.plan.source.fill)
+        if self.plan.source.fold:
+            good = self._folded(good)
+            first = self.seen.first(good["record_id"])
+            self.tally.collapsed += int((~first).sum())
+            good = good.filter(first)
+        table, silent = self.plan.contract.name, set(good.columns) - self.stated
+        if table in self.run.lake.tables():
+            # A source without a column says nothing about it: what is stored stays.
+            good = good.drop(silent & set(self.run.lake.schema(table)))
+        merged = self.run.lake.merge(table, good, fill=self.plan.source.fill)
         self.tally.inserted += merged.inserted
         self.tally.updated += merged.updated
         self.tally.unchanged += merged.unchanged
+        answers = pl.concat(self.answers) if self.answers else pl.DataFrame()
+        self.answers.clear()
+        if not answers.is_empty():
+            self.run.lake.merge(QUARANTINE, answers, fill=True)
 
-    def _quarantine(
-        self, records: pl.DataFrame, problems: pl.DataFrame, taken: pl.DataFrame, batch: Batch
-    ) -> None:
-        entries = [self._broken(row, batch.file) for row in batch.broken]
-        frames = [pl.DataFrame(entries, schema=_QUARANTINE_SCHEMA)] if entries else []
-        if not problems.is_empty():
-            frames.append(self._refused(records, problems, taken, batch.file))
-        if not frames:
+    def _first_of_key(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Keep the first row of each record; the others are refused as V10."""
+        first = self.seen.first(good["record_id"])
+        return good.filter(first), good.filter(~first).select(
+            "source_ref",
+            rule=pl.lit("V10"),
+            column=pl.lit(self.plan.contract.key[-1]),
+            value=pl.col("record_id"),
+        )
+
+    def _folded(self, good: pl.DataFrame) -> pl.DataFrame:
+        """Keep the earliest row of each record."""
+        ordered = good.sort("happened_on", nulls_last=True, maintain_order=True)
+        kept = ordered.unique("record_id", keep="first", maintain_order=True)
+        self.tally.collapsed += good.height - kept.height
+        return kept
+
+    def _quarantine(self, prepared: Prepared, problems: pl.DataFrame, digest: str) -> None:
+        origin = Origin(self.plan, self.run.run_id, self.run.started_at)
+        refused = entries(prepared, problems, origin, digest=digest)
+        if refused.is_empty():
             return
-        refused = pl.concat(frames).unique("record_id", maintain_order=True)
         self.tally.quarantined += refused.select("file", "line").n_unique()
         for rule, count in refused["rule"].value_counts().iter_rows():
             self.tally.rules[rule] = self.tally.rules.get(rule, 0) + count
-        self.run.lake.merge(QUARANTINE, Quarantine.validate(refused))
+        # Filling, so that a rerun leaves the entries of the run that found them.
+        self.run.lake.merge(QUARANTINE, Quarantine.validate(refused), fill=True)
 
-    def _refused(
-        self, records: pl.DataFrame, problems: pl.DataFrame, taken: pl.DataFrame, file: str
-    ) -> pl.DataFrame:
-        bad = records.join(problems.select("source_ref").unique(), on="source_ref", how="semi")
-        lines = taken.filter(pl.col(LINE).is_in(bad[LINE].implode()))
-        raw = lines.select(LINE, raw=pl.struct(pl.exclude(LINE)).struct.json_encode())
-        rows = bad.select(
-            "source_ref",
-            LINE,
-            "authority",
-            "region",
-            "happened_on",
-            "known_at",
-            target_record_id="record_id",
-        ).join(raw, on=LINE)
-        joined = problems.join(rows, on="source_ref").with_columns(
-            pl.col("known_at").fill_null(self.run.started_at),
-            file=pl.lit(file),
-            line=pl.col(LINE),
-            **self._origin(),
-        )
-        ids = [
-            stable_id(f"{self.digest}#{self.plan.source.id}#{line}#{rule}#{column}")
-            for line, rule, column in joined.select("line", "rule", "column").iter_rows()
-        ]
-        return joined.with_columns(record_id=pl.Series(ids, dtype=pl.String)).select(
-            _QUARANTINE_SCHEMA.names()
-        )
-
-    def _broken(self, row: BrokenRow, file: str) -> dict[str, object]:
-        return {
-            "record_id": stable_id(f"{self.digest}#{self.plan.source.id}#{row.line}#{row.rule}"),
-            "run_id": self.run.run_id, "source": self.plan.source.id, "table": self.contract.name,
-            "strict": self.plan.source.strict, "rule": row.rule, "column": row.column,
-            "value": row.value, "file": file, "line": row.line,
-            "authority": self.plan.source.constants.get("authority"),
-            "known_at": self.run.started_at, "raw": row.raw,
-        }  # fmt: skip
-
-    def _origin(self) -> dict[str, pl.Expr]:
-        return {
-            "run_id": pl.lit(self.run.run_id),
-            "source": pl.lit(self.plan.source.id),
-            "table": pl.lit(self.contract.name),
-            "strict": pl.lit(self.plan.source.strict),
-        }
-
-
-_QUARANTINE_SCHEMA: Final = pl.Schema({n: c.dtype for n, c in Quarantine.columns().items()})
+    def _answer(self, good: pl.DataFrame, digest: str) -> None:
+        """Note which rows, refused for want of a subject or a number, are records now."""
+        if not self.open.is_empty():
+            self.answers.append(answered(self.open, good, self.plan, digest=digest))
 
 
 def _record_run(run: _Run, plan: Plan, tally: Tally, started: datetime) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from models.errors import ConfigError, SourceError
+from training.sources import read
 from training.sources.mapping import Source
-from training.sources.read import BATCH_ROWS, Batch, numbered
+from training.sources.read import LINE, Batch
 
 
 def read_sql(source: Source) -> Iterator[Batch]:
@@ -31,27 +32,57 @@ def read_sql(source: Source) -> Iterator[Batch]:
     try:
         engine = sa.create_engine(url)
         with engine.connect() as connection:
-            streaming = connection.execution_options(stream_results=True, yield_per=BATCH_ROWS)
-            frames = pl.read_database(
-                sa.text(options.query or ""),
-                streaming,
-                iter_batches=True,
-                batch_size=BATCH_ROWS,
-                infer_schema_length=None,
-            )
-            for frame in frames:
-                yield Batch(file=f"{source.id}.sql", frame=numbered(frame, first))
+            streaming = connection.execution_options(stream_results=True, yield_per=read.BATCH_ROWS)
+            result = streaming.execute(sa.text(options.query or ""))
+            columns = _columns(source, result)
+            for rows in result.partitions(read.BATCH_ROWS):
+                frame = _frame(columns, rows)
+                yield Batch(file=f"{source.id}.sql", frame=read.numbered(frame, first))
                 first += frame.height
+            if first == 1:
+                yield Batch(file=f"{source.id}.sql", frame=read.numbered(_frame(columns, []), 1))
         engine.dispose()
     except ModuleNotFoundError as error:
         raise SourceError(
             f"source {source.id!r}: the driver {error.name!r} is not installed: pip install it"
         ) from None
+    except NoSuchModuleError:
+        raise ConfigError(
+            f"source {source.id!r}: unknown kind of database {url.drivername!r}; "
+            "write the address as dialect://user:password@host/name, such as postgresql+psycopg://…"
+        ) from None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        shown = url.set(query={}).render_as_string()  # a password may also stand in the options
+        raise SourceError(f"source {source.id!r}: {shown} refused the query: {reason}") from None
+
+
+def _columns(source: Source, result: sa.CursorResult[tuple[object, ...]]) -> list[str]:
+    if not result.returns_rows:
+        raise ConfigError(f"source {source.id!r}: the query returns no rows; write a SELECT")
+    columns = list(result.keys())
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated or LINE in columns:
+        wrong = ", ".join(map(repr, repeated or [LINE]))
         raise SourceError(
-            f"source {source.id!r}: {url.render_as_string()} refused the query: {reason}"
-        ) from None
+            f"source {source.id!r}: the query gives the column {wrong} "
+            f"{'twice' if repeated else 'that is reserved'}; name it with AS"
+        )
+    return columns
+
+
+def _frame(columns: list[str], rows: Sequence[sa.Row[tuple[object, ...]]]) -> pl.DataFrame:
+    """Return rows as a frame; a column whose values are of several types becomes text."""
+    cells: list[tuple[object, ...]] = list(zip(*rows, strict=True)) or [()] * len(columns)
+    return read.readable(pl.DataFrame([_series(n, v) for n, v in zip(columns, cells, strict=True)]))
+
+
+def _series(name: str, values: tuple[object, ...]) -> pl.Series:
+    try:
+        series = pl.Series(name, values, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        series = pl.Series(name, [None if v is None else str(v) for v in values], pl.String)
+    return series.cast(pl.String) if series.dtype == pl.Null else series
 
 
 def _address(source: Source) -> str:
