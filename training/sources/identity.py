@@ -110,13 +110,9 @@ def identify(
     Under ``strict`` an invalid code refuses the row even where a name would match, and a name that
     the register does not know for a code refuses it too (V04).
     """
-    candidates = frame.with_columns(_candidates(contract))
-    found = _look_up(candidates, register)
-    if contract.name == "subject":
-        found = found.with_columns(pl.when(pl.col("_valid")).then("_code").alias("subject_id"))
-        found = found.with_columns(pl.when(pl.col("_valid")).then(pl.lit("code")).alias(METHOD))
+    coded = frame.with_columns(_codes())
+    found = _by_code(coded) if contract.name == "subject" else _look_up(coded, register)
     found = _persons(found, person_key)
-    mismatch = _other_name(found, register)
     invalid = found["_code"].is_not_null() & ~found["_valid"]
     missing = found["subject_id"].is_null()
     person = found["_person"]
@@ -126,11 +122,12 @@ def identify(
         "S02": many,
         "V02": (invalid & (missing & ~many if not strict else ~missing | ~many)) & ~person,
         "S01": missing & ~many & ~invalid & ~person,
-        "V04": mismatch if strict else missing & ~missing,
     }
     named = _name_field(contract)
+    if strict:
+        refused["V04"] = _other_name(found, register, named)
     problems = [_problem(found, rule, mask, named) for rule, mask in refused.items() if mask.any()]
-    frame = found.drop("_code", "_valid", "_org", "_reg", "_key", "_names", "_person")
+    frame = found.drop("_code", "_valid", "_names", "_person")
     return Identified(
         frame=frame,
         problems=pl.concat(problems) if problems else pl.DataFrame(schema=PROBLEMS),
@@ -138,11 +135,27 @@ def identify(
     )
 
 
-def _candidates(contract: Contract) -> list[pl.Expr]:
-    """Return the keys a row offers, in normal form; a tax number may hold any of them."""
+def _codes() -> list[pl.Expr]:
+    """Return the code a row offers, in normal form, and whether it is one."""
     code, tax = pl.col("uscc"), uscc.normalise_expr("taxpayer_number")
     tax_code = pl.when(uscc.is_valid_expr(tax)).then(tax)
     best = pl.when(uscc.is_valid_expr(code)).then(code).otherwise(pl.coalesce(tax_code, code))
+    return [best.alias("_code"), uscc.is_valid_expr(best).fill_null(value=False).alias("_valid")]
+
+
+def _by_code(frame: pl.DataFrame) -> pl.DataFrame:
+    """Take the code alone: who is registered must have one."""
+    valid = pl.when("_valid")
+    return frame.with_columns(
+        valid.then("_code").alias("subject_id"),
+        valid.then(pl.lit("code")).alias(METHOD),
+        pl.lit(0, pl.UInt32).alias("_names"),
+    )
+
+
+def _other_keys() -> list[pl.Expr]:
+    """Return what else a row offers: organisation code, legacy number, name."""
+    code, tax = pl.col("uscc"), uscc.normalise_expr("taxpayer_number")
     # A tax number of 15 digits is a region and an organisation code; some pad it with 000.
     old_tax = tax.str.extract(r"^\d{6}([0-9A-Z]{8}[0-9X])(?:000)?$")
     offered = (_organisation(column) for column in (pl.col("organisation_code"), code, old_tax))
@@ -150,11 +163,9 @@ def _candidates(contract: Contract) -> list[pl.Expr]:
         pl.col("registration_number"), pl.when(code.str.contains(r"^\d{15}$")).then(code)
     )
     return [
-        best.alias("_code"),
-        uscc.is_valid_expr(best).fill_null(value=False).alias("_valid"),
         pl.coalesce(*offered).alias("_org"),
         pl.when(registration.is_valid_expr(reg)).then(reg).alias("_reg"),
-        name_key(pl.col(_name_field(contract))).alias("_key"),
+        name_key(pl.col("subject_name")).alias("_key"),
     ]
 
 
@@ -169,57 +180,37 @@ def _organisation(column: pl.Expr) -> pl.Expr:
 
 
 def _look_up(frame: pl.DataFrame, register: Register) -> pl.DataFrame:
-    """Try each key in turn; only a key that belongs to one subject counts."""
-    rest = frame
-    if not frame["_valid"].all():
-        rest = (
-            frame.join(
-                _only(register.organisations, "_by_org"),
-                left_on="_org",
-                right_on="key",
-                how="left",
-                maintain_order="left",
-            )
-            .join(
-                _only(register.registrations, "_by_reg"),
-                left_on="_reg",
-                right_on="key",
-                how="left",
-                maintain_order="left",
-            )
-            .join(
-                _only(register.named, "_by_name"),
-                left_on="_key",
-                right_on="key",
-                how="left",
-                maintain_order="left",
-            )
-            .join(
-                register.named.select("key", _names="count"),
-                left_on="_key",
-                right_on="key",
-                how="left",
-                maintain_order="left",
-            )
-        )
-    else:
-        missing = [pl.lit(None, pl.String).alias(c) for c in ("_by_org", "_by_reg", "_by_name")]
-        rest = frame.with_columns(*missing, pl.lit(None, pl.UInt32).alias("_names"))
-    code = pl.when(pl.col("_valid")).then("_code")
-    by_org = pl.coalesce("_by_org", "_by_reg")
-    method = (
-        pl.when(pl.col("_valid"))
-        .then(pl.lit("code"))
-        .when(by_org.is_not_null())
-        .then(pl.lit("organisation"))
-        .when(pl.col("_by_name").is_not_null())
-        .then(pl.lit("name"))
+    """Take a valid code; else try each key in turn. Only a key of one subject counts."""
+    rest = frame.filter(~pl.col("_valid")).select(LINE, *_other_keys())
+    lookups = (
+        ("_org", _only(register.organisations, "_by_org")),
+        ("_reg", _only(register.registrations, "_by_reg")),
+        ("_key", _only(register.named, "_by_name")),
+        ("_key", register.named.select("key", _names="count")),
     )
-    return rest.with_columns(
-        pl.coalesce(code, by_org, "_by_name").alias("subject_id"),
-        method.alias(METHOD),
-        pl.col("_names").fill_null(0),
-    ).drop("_by_org", "_by_reg", "_by_name")
+    for key, known in lookups:
+        rest = rest.join(known, left_on=key, right_on="key", how="left")
+    by_org, by_name = pl.coalesce("_by_org", "_by_reg"), pl.col("_by_name")
+    otherwise = rest.select(
+        LINE,
+        "_names",
+        pl.coalesce(by_org, by_name).alias("_other"),
+        pl.when(by_org.is_not_null())
+        .then(pl.lit("organisation"))
+        .when(by_name.is_not_null())
+        .then(pl.lit("name"))
+        .alias("_how"),
+    )
+    valid = pl.when("_valid")
+    return (
+        frame.join(otherwise, on=LINE, how="left", maintain_order="left")
+        .with_columns(
+            valid.then("_code").otherwise("_other").alias("subject_id"),
+            valid.then(pl.lit("code")).otherwise("_how").alias(METHOD),
+            pl.col("_names").fill_null(0),
+        )
+        .drop("_other", "_how")
+    )
 
 
 def _only(keys: pl.DataFrame, alias: str) -> pl.DataFrame:
@@ -254,14 +245,14 @@ def person_id(number: str, key: bytes) -> str:
     return "P_" + hmac.new(key, number.strip().upper().encode(), sha256).hexdigest()[:32]
 
 
-def _other_name(frame: pl.DataFrame, register: Register) -> pl.Series:
+def _other_name(frame: pl.DataFrame, register: Register, named: str) -> pl.Series:
     """Mark rows whose code is registered, but under other names only (V04)."""
     registered = (
         register.names.select("subject_id").unique().with_columns(_registered=pl.lit(value=True))
     )
     pairs = register.names.select("subject_id", _key="key").with_columns(_same=pl.lit(value=True))
     joined = (
-        frame.select("subject_id", "_key")
+        frame.select("subject_id", name_key(pl.col(named)).alias("_key"))
         .join(registered, on="subject_id", how="left", maintain_order="left")
         .join(pairs, on=["subject_id", "_key"], how="left", maintain_order="left")
     )
