@@ -8,6 +8,7 @@ EXTRAS   ?= training,serving,text,s3,embedded,dev
 WORKERS  ?= auto
 SUBJECTS ?= 20000
 SEED     ?= 7
+PROVINCE := var/province-$(SUBJECTS)-$(SEED)
 PYTEST   := $(BIN)/python -m pytest -n $(WORKERS)
 COVERAGE := --cov --cov-report=term
 
@@ -49,10 +50,11 @@ bench: install ## run the benchmarks; each prints a table
 	  echo "== $$script"; $(BIN)/python "$$script"; done
 
 demo: install ## make a province of SUBJECTS (20000), import it, judge its quality
-	$(BIN)/xinjian data synth --subjects $(SUBJECTS) --seed $(SEED) --out var/province
-	$(BIN)/xinjian data import var/province/mapping.yaml
+	@test -e $(PROVINCE)/mapping.yaml || rm -rf $(PROVINCE)  # written last: what lacks it is a half
+	@test -e $(PROVINCE) || $(BIN)/xinjian data synth --subjects $(SUBJECTS) --seed $(SEED) --out $(PROVINCE)
+	$(BIN)/xinjian data import $(PROVINCE)/mapping.yaml
 	$(BIN)/xinjian data quality --out var/quality.html
 	@echo
 	@echo "look at: var/quality.html  the quality report, for a browser"
-	@echo "         var/province      the raw departmental tables that were imported"
+	@echo "         $(PROVINCE)  the raw departmental tables that were imported"
 	@echo "         var/lake          the records that passed the gate"
