@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.records.lake.layout import KEPT_FIRST, KEY, NOT_CONTENT, evolved
+from models.records.lake.layout import FATE, KEY, KNOWN, NOT_CONTENT, evolved
 from models.records.lake.snapshot import PATH
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def _changed(
         if name not in rows.columns:
             return old.alias(name)
         new = pl.col(name)
-        keep = fill or name in KEPT_FIRST
-        return (pl.coalesce(old, new) if keep else new).alias(name)
+        return (pl.coalesce(old, new) if fill else new).alias(name)
 
     def differs(name: str, dtype: pl.DataType) -> pl.Expr:
         after = value(name, dtype)
@@ -121,11 +120,31 @@ def _changed(
             return after.is_not_null()
         return after.ne_missing(pl.col(name + _OLD))
 
-    content = [
-        differs(name, dtype)
-        for name, dtype in schema.items()
-        if name in rows.columns and name != KEY and name not in NOT_CONTENT
-    ]
-    kept = pairs.filter(pl.any_horizontal(content)) if content else pairs.clear()
-    values = [value(name, dtype) for name, dtype in schema.items() if name != KEY]
-    return kept.select(KEY, *values).select(schema.names())
+    stated = [n for n in schema if n in rows.columns and n != KEY and n not in NOT_CONTENT]
+    if not stated:
+        return complete(pairs.clear().select(KEY), schema)
+    changed = pairs.filter(pl.any_horizontal(differs(n, schema[n]) for n in stated))
+    rewritten = [differs(n, schema[n]) for n in stated if n not in FATE]
+    timed = KNOWN[0] in rows.columns and KNOWN[0] in stored.columns
+    corrected = pl.any_horizontal(rewritten) if timed and rewritten and not fill else None
+    known = {
+        name: _known(name, corrected)
+        for name in KNOWN
+        if name in rows.columns and name in stored.columns
+    }
+    values = [known.get(n, value(n, dtype)) for n, dtype in schema.items() if n != KEY]
+    return changed.select(KEY, *values).select(schema.names())
+
+
+def _known(name: str, corrected: pl.Expr | None) -> pl.Expr:
+    """Give when a changed record became known: at first, or when its correction did.
+
+    What was corrected must not be seen at dates before the correction was known; what only became
+    of a record later leaves it known since its first day.
+    """
+    first = pl.coalesce(name + _OLD, name)
+    if corrected is None:
+        return first.alias(name)
+    at = KNOWN[0]
+    later = corrected & (pl.col(at) > pl.col(at + _OLD)).fill_null(value=False)
+    return pl.when(later).then(pl.col(name)).otherwise(first).alias(name)

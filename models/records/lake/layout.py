@@ -26,9 +26,14 @@ MAX_BUCKETS = 65_536
 BUCKET = "bucket"
 KEY = "record_id"
 SUBJECT = "subject_id"
-KEPT_FIRST = ("known_at", "known_assumed")
-"""Columns whose first stored value survives an update: when a fact became known does not move."""
-NOT_CONTENT = (*KEPT_FIRST, "source_ref")
+KNOWN = ("known_at", "known_assumed")
+"""When a fact became known."""
+FATE = frozenset(
+    {"void_from", "void_reason", "corrected", "findings", "removed_on", "remove_reason"}
+    | {"ended_on", "closed_on", "revoked_on", "concluded_on", "settled_on", "fulfilment"}
+)
+"""Columns that tell what became of a record later: they do not make the record itself newer."""
+NOT_CONTENT = (*KNOWN, "source_ref")
 """Columns that alone do not make a record a different one."""
 
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

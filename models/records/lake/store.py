@@ -212,9 +212,11 @@ class Lake:
     def merge(self, table: str, frame: pl.DataFrame, *, fill: bool = False) -> Merged:
         """Bring the rows of ``frame`` into ``table`` by ``record_id``, in one atomic commit.
 
-        A new id is appended. A known one whose content differs replaces the stored row but keeps
-        the stored ``known_at`` and ``known_assumed``; differences in these and ``source_ref`` alone
-        change nothing, so that importing twice writes nothing. With ``fill`` the stored row stays
+        A new id is appended. A known one whose content differs replaces the stored row; it is then
+        known since the later of both ``known_at`` when it was corrected, and since the first when
+        only its fate changed (voided, ended, removed). Differences in ``known_at``,
+        ``known_assumed`` and ``source_ref`` alone change nothing, so that importing twice writes
+        nothing. With ``fill`` the stored row stays
         and only its nulls are filled. A column that ``frame`` lacks is left as stored; a column the
         table lacks is added. The first merge creates the table: by subject, or, when the frame has
         no ``subject_id``, by record.

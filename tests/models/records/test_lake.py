@@ -82,7 +82,7 @@ def test_merging_twice_writes_nothing(tmp_path: Path) -> None:
     assert lake.version("penalty") == 0
 
 
-def test_an_update_keeps_when_the_fact_became_known(tmp_path: Path) -> None:
+def test_a_corrected_record_is_known_since_its_correction(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path, buckets=4)
     lake.merge("penalty", penalties(10))
     changed = penalties(3, known=LATE).with_columns(
@@ -92,9 +92,28 @@ def test_an_update_keeps_when_the_fact_became_known(tmp_path: Path) -> None:
     now = everything(lake).head(3)
     assert now["amount"].to_list() == [9.5] * 3
     assert now["source_ref"].to_list() == ["new.csv#7"] * 3
-    assert now["known_at"].to_list() == [EARLY] * 3
-    assert now["known_assumed"].to_list() == [False] * 3
+    assert now["known_at"].to_list() == [LATE] * 3
+    assert now["known_assumed"].to_list() == [True] * 3
     assert everything(lake).height == 10
+
+
+def test_an_earlier_correction_does_not_move_the_record_back(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path, buckets=4)
+    lake.merge("penalty", penalties(3, known=LATE))
+    lake.merge("penalty", penalties(3).with_columns(amount=pl.lit(9.5)))
+    assert everything(lake)["known_at"].to_list() == [LATE] * 3
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_what_becomes_of_a_record_leaves_it_known_since_its_first_day(
+    tmp_path: Path, *, fill: bool
+) -> None:
+    lake = Lake.open(tmp_path, buckets=4)
+    lake.merge("penalty", penalties(3).with_columns(void_reason=pl.lit(None, pl.String)))
+    voided = penalties(3, known=LATE).with_columns(void_reason=pl.lit("repaired"))
+    assert lake.merge("penalty", voided, fill=fill).updated == 3
+    assert everything(lake)["void_reason"].to_list() == ["repaired"] * 3
+    assert everything(lake)["known_at"].to_list() == [EARLY] * 3
 
 
 def test_a_null_that_replaces_a_value_is_an_update(tmp_path: Path) -> None:
