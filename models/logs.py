@@ -52,7 +52,8 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
-        self.setStream(sys.stderr)
+        # Not setStream: it flushes the stream of before, which may be closed by now.
+        self.stream = sys.stderr
         super().emit(record)
 
 

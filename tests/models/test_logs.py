@@ -108,3 +108,16 @@ def test_configuring_twice_does_not_double_lines() -> None:
     logs.configure("json", "info", stream=stream)
     logs.logger("x").info("event")
     assert len(_messages(stream)) == 1
+
+
+def test_a_standard_error_closed_meanwhile_stops_no_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    logs.configure("json", "info")
+    logs.logger("a").info("one")
+    first.close()
+    monkeypatch.setattr(sys, "stderr", second)
+    logs.logger("a").info("two")
+    assert "two" in second.getvalue()
