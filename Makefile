@@ -8,7 +8,7 @@ EXTRAS   ?= training,serving,text,s3,embedded,dev
 WORKERS  ?= auto
 SUBJECTS ?= 20000
 SEED     ?= 7
-PROVINCE := var/province-$(SUBJECTS)-$(SEED)
+DEMO     := var/demo-$(SUBJECTS)-$(SEED)
 PYTEST   := $(BIN)/python -m pytest -n $(WORKERS)
 COVERAGE := --cov --cov-report=term
 
@@ -49,12 +49,14 @@ bench: install ## run the benchmarks; each prints a table
 	  test -e "$$script" || { echo "no benchmark yet"; break; }; \
 	  echo "== $$script"; $(BIN)/python "$$script"; done
 
+demo: export XINJIAN_HOME := $(DEMO)
 demo: install ## make a province of SUBJECTS (20000), import it, judge its quality
-	@test -e $(PROVINCE)/mapping.yaml || rm -rf $(PROVINCE)  # written last: what lacks it is a half
-	@test -e $(PROVINCE) || $(BIN)/xinjian data synth --subjects $(SUBJECTS) --seed $(SEED) --out $(PROVINCE)
-	$(BIN)/xinjian data import $(PROVINCE)/mapping.yaml
-	$(BIN)/xinjian data quality --out var/quality.html
+	@test -e $(DEMO)/province/mapping.yaml || rm -rf $(DEMO)/province  # written last: without it, a half
+	@test -e $(DEMO)/province || $(BIN)/xinjian data synth --subjects $(SUBJECTS) --seed $(SEED) --out $(DEMO)/province
+	$(BIN)/xinjian data import $(DEMO)/province/mapping.yaml
+	$(BIN)/xinjian data quality --out $(DEMO)/quality.html
 	@echo
-	@echo "look at: var/quality.html  the quality report, for a browser"
-	@echo "         $(PROVINCE)  the raw departmental tables that were imported"
-	@echo "         var/lake          the records that passed the gate"
+	@echo "look at: $(DEMO)/quality.html  the quality report, for a browser"
+	@echo "         $(DEMO)/province      the raw departmental tables that were imported"
+	@echo "         $(DEMO)/lake          the records that passed the gate"
+	@echo "go on:   export XINJIAN_HOME=$(DEMO); $(BIN)/xinjian scenario show food_safety"
