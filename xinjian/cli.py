@@ -49,6 +49,11 @@ GROUPS = (
         "training.commands.scenario:app",
         "Scenarios: declared kinds of risk, checked, and shown on the lake.",
     ),
+    Group(
+        "features",
+        "training.commands.features:app",
+        "Features: the catalogue of a scenario, and its features as of any date.",
+    ),
 )
 
 

@@ -98,8 +98,8 @@ def encoded(
 
     Rows outside ``rows`` are left without codes.
     """
-    some = events.select(column for column, _ in categories)
-    some = some if rows is None else some.filter(pl.Series(rows))
+    wanted = [column for column, _ in categories]
+    some = (events if rows is None else events.filter(pl.Series(rows))).select(wanted)
     kept = None if rows is None else np.flatnonzero(rows)
     coded = _coded(some, [c for c in categories if not _is_list(events, c[0])])
     parts: list[tuple[int, Longs | None, Days]] = []

@@ -421,3 +421,18 @@ def test_the_counting_rule_reads_all_its_columns() -> None:
     assert {"void_from", "severity", "max_months", "restrict_until", "kind", "removed_on"} <= set(
         columns
     )
+
+
+def test_a_table_without_categories_has_windows_too() -> None:
+    events = pl.DataFrame(
+        {
+            "record_id": ["0" * 32],
+            "subject_id": ["a"],
+            "happened_on": [date(2025, 1, 2)],
+            "known_at": [datetime(2025, 1, 3, tzinfo=UTC)],
+            "void_reason": pl.Series([None], dtype=pl.String),
+        }
+    )
+    spec = WindowSpec("annual_report", windows=(30,))
+    built = build_windows(events, spec, subjects=pl.Series(["a", "b"]), dates=[date(2025, 1, 10)])
+    assert built["annual_report_count_30d"].to_list() == [1.0, 0.0]
