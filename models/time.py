@@ -33,7 +33,12 @@ class AsOf:
 
     @property
     def known_before(self) -> datetime:
-        """Return the first instant (UTC) whose facts are *not* known as of this date."""
+        """Return the first instant (UTC) whose facts are *not* known as of this date.
+
+        The last date there is has no next one: all but its last microsecond is known then.
+        """
+        if self.on == date.max:
+            return datetime.max.replace(tzinfo=UTC)
         next_day = datetime.combine(self.on + timedelta(days=1), time(), tzinfo=SHANGHAI)
         return next_day.astimezone(UTC)
 

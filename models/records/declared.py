@@ -23,7 +23,17 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self, cast
 
 import dataframely as dy
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import polars as pl
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from models import yaml
 from models.errors import ConfigError
@@ -31,11 +41,44 @@ from models.names import Name
 from models.records.bookkeeping import IMPORT_RUN, QUARANTINE
 from models.records.contract import Contract, Countable, Record, one_of, up_to
 from models.records.contracts import CONTRACTS
+from models.records.lake.layout import BUCKET
 
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_INT64: Final = 2**63
 
 ColumnType = Literal["text", "number", "integer", "date", "time", "flag", "list"]
 Role = Literal["measure", "category", "text"]
+
+
+def _identifier(name: str) -> str:
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(
+            f"the name {name!r} must be lower-case letters, digits and _, a letter first"
+        )
+    return name
+
+
+def _column_name(name: str) -> str:
+    """Refuse names that the schema's class or the lake needs for itself."""
+    _identifier(name)
+    if name in Record.column_names():
+        raise ValueError(f"columns every record already has must not be declared: {name}")
+    if name == BUCKET or hasattr(dy.Schema, name):
+        raise ValueError(f"the column name {name!r} is reserved; name it {name}_value or the like")
+    return name
+
+
+def _pattern(text: str) -> str:
+    """Refuse what the engine that will run it refuses: it has no look-around, no references."""
+    try:
+        pl.select(pl.lit("").str.contains(text))
+    except pl.exceptions.ComputeError as error:
+        lines = str(error).splitlines()
+        why = next((line for line in lines if line.startswith("error: ")), lines[0])
+        raise ValueError(
+            f"pattern is not a regular expression that Polars knows: {why.partition(': ')[2]}"
+        ) from None
+    return text
 
 
 class DeclaredColumn(BaseModel):
@@ -48,10 +91,10 @@ class DeclaredColumn(BaseModel):
     unit: str | None = None
     required: bool = False
     one_of: tuple[str, ...] = ()
-    min: float | None = None
-    max: float | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
     max_length: Annotated[int, Field(ge=1)] | None = None
-    pattern: str | None = None
+    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     role: Role | None = None
     known_after: Literal["outcome"] | None = None
     personal: bool = False
@@ -71,11 +114,11 @@ class DeclaredColumn(BaseModel):
             raise ValueError(f"min and max are for number and integer columns, not {self.type}")
         if self.role == "measure" and self.type not in {"number", "integer"}:
             raise ValueError(f"a measure is a number or integer column, not {self.type}")
-        if self.pattern is not None:
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern is not a regular expression: {error}") from None
+        bounds = [bound for bound in (self.min, self.max) if bound is not None]
+        if bounds != sorted(bounds):
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}; swap them")
+        if self.type == "integer" and not all(b.is_integer() and abs(b) < _INT64 for b in bounds):
+            raise ValueError("min and max of an integer column are whole numbers of 64 bits")
         return self
 
 
@@ -84,33 +127,49 @@ class DeclaredTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Annotated[str, AfterValidator(_identifier)]
     title: str
-    key: tuple[str, ...]
     countable: bool = False
-    columns: dict[str, DeclaredColumn]
+    columns: dict[Annotated[str, AfterValidator(_column_name)], DeclaredColumn]
+    # checked last, against the columns
+    key: tuple[str, ...]
 
-    @model_validator(mode="after")
-    def _names_are_sound(self) -> Self:
-        base = set((Countable if self.countable else Record).column_names())
-        for name in (self.name, *self.columns):
-            if not _IDENTIFIER.fullmatch(name):
-                raise ValueError(
-                    f"the name {name!r} must be lower-case letters, digits and _, a letter first"
-                )
-        if self.name in {*CONTRACTS, QUARANTINE, IMPORT_RUN}:
-            raise ValueError(f"the table name {self.name!r} is taken by a built-in table")
-        taken = sorted(base & set(self.columns))
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name in {*CONTRACTS, QUARANTINE, IMPORT_RUN}:
+            raise ValueError(f"the table name {name!r} is taken by a built-in table")
+        return name
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_new(
+        cls, columns: dict[str, DeclaredColumn], info: ValidationInfo
+    ) -> dict[str, DeclaredColumn]:
+        base = Countable if info.data.get("countable") else Record
+        taken = sorted(set(base.column_names()) & set(columns))
         if taken:
             raise ValueError(
                 f"columns every record already has must not be declared: {', '.join(taken)}"
             )
-        for column in self.key:
-            if column not in base | set(self.columns):
+        return columns
+
+    @field_validator("key")
+    @classmethod
+    def _key_identifies(cls, key: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        columns = cast("dict[str, DeclaredColumn] | None", info.data.get("columns"))
+        if columns is None:
+            return key
+        base = Countable if info.data.get("countable") else Record
+        for name in key:
+            if name not in {*base.column_names(), *columns}:
                 raise ValueError(
-                    f"key column {column!r} is not declared{yaml.nearest(column, self.columns)}"
+                    f"key column {name!r} is not declared{yaml.nearest(name, columns)}"
                 )
-        return self
+            listed = name in columns and columns[name].type == "list"
+            if listed or name in {"record_id", "findings"}:
+                raise ValueError(f"key column {name!r} cannot identify a record; name another")
+        return key
 
     def contract(self) -> Contract:
         """Return the contract this declaration stands for."""

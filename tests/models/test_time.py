@@ -15,6 +15,11 @@ def test_the_day_ends_at_midnight_in_shanghai() -> None:
     assert str(AsOf(date(2026, 4, 1))) == "2026-04-01"
 
 
+def test_the_last_day_there_is_has_an_end() -> None:
+    assert AsOf(date.max).known_before == datetime.max.replace(tzinfo=UTC)
+    assert AsOf(date.min).known_before > datetime.min.replace(tzinfo=UTC)
+
+
 @given(st.dates(date(1992, 1, 1), date(2099, 12, 30)))
 def test_the_last_moment_of_the_day_is_known_and_the_next_is_not(day: date) -> None:
     end = AsOf(day).known_before

@@ -110,18 +110,64 @@ def test_a_table_of_one_s_own_needs_no_python(
         (["quality", "--target", "99"], "share"),
         (["quality", "--out", "report.pdf"], ".html or .json"),
         (["quality", "--since", "2025-13"], "2025-13"),
+        (["quality", "--since", "0000-01"], "1900 to 2199"),
+        (["quality", "--until", "9999-12"], "1900 to 2199"),
+        (["quality", "--lake", "nowhere", "--out", "q.html"], "no lake at"),
         (["compact", "nothing"], "nothing"),
+        (["compact", "--lake", "nowhere"], "no lake at"),
+        (["compact", "--keep-days", "999999999999"], "36500"),
+        (
+            ["synth", "--subjects", "5", "--out", "inspections.csv/deep"],
+            "cannot write the province",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_said_and_exits_with_2(
-    home: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(home)
     assert main(["data", "import", str(home / "mapping.yaml")]) == 0
     capsys.readouterr()
     assert main(["data", *words]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+    assert not {"q.html", "nowhere"} & {path.name for path in home.iterdir()}
+
+
+def test_an_empty_lake_still_has_a_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "new").mkdir()
+    words = ["quality", "--lake", str(home / "new"), "--out", str(home / "quality.html")]
+    assert main(["data", *words]) == 0
+    assert "没有报送数据" in capsys.readouterr().out
+    assert (home / "quality.html").exists()
+
+
+EVIL = "[red]甲[/nonsense]"
+
+
+def test_headings_and_titles_have_no_power_over_the_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / "inspections.csv"
+    text = path.read_text(encoding="gb18030")
+    first, _, rest = text.partition("\n")
+    path.write_text(f"{first},{EVIL}\x1b]0;x\x07\x1b[2J\n{rest}", encoding="gb18030")
+    assert main(["data", "import", str(home / "mapping.yaml")]) == 0
+    shown = capsys.readouterr().out
+    assert EVIL in shown
+    assert "\x1b" not in shown
+    (home / "own.yaml").write_text(
+        f'name: own\ntitle: "{EVIL}"\nkey: [a]\n'
+        f'columns: {{a: {{type: text, title: "{EVIL}", unit: "{EVIL}"}}}}\n',
+        encoding="utf-8",
+    )
+    assert main(["data", "contracts", "--check", str(home / "own.yaml")]) == 0
+    assert EVIL in capsys.readouterr().out.replace("\n", "")
 
 
 def test_a_root_that_is_no_folder_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,14 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import ConfigError
+from models.errors import ConfigError, LakeMissingError
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.declared import keep_declared, kept_contracts, load_contract
 from models.records.lake import Lake
 from models.records.rules import rules
 from models.settings import Settings
-from training.progress import progress
+from models.time import MAX_DAYS
+from training.inert import inert
+from training.progress import Advance, progress
 from training.sources.mapping import load_mapping
 from training.sources.run import Tally, import_mapping
 
@@ -66,7 +68,8 @@ def _import(mapping: Path, lake: Lake, *, root: Path | None, settings: Settings)
         console.print(broken)
     for tally in tallies:
         if tally.unused:
-            console.print(f"{tally.source}: 未使用的列 {'、'.join(tally.unused)}", style="dim")
+            unused = f"{tally.source}: 未使用的列 {'、'.join(tally.unused)}"
+            console.print(inert(unused, style="dim"))
 
 
 @app.command()
@@ -101,8 +104,9 @@ def quality(
         until=until,
     )
     contracts = _contracts(settings)
+    opened = _open_existing(settings, lake)
     with progress("质量"):
-        result = run(_open(settings, lake), scope, out=out, target=target, contracts=contracts)
+        result = run(opened, scope, out=out, target=target, contracts=contracts)
     _console().print(as_table(result, contracts))
     if out is not None:
         typer.echo(f"report: {out}")
@@ -123,21 +127,32 @@ def synth(
     ] = None,
 ) -> None:
     """Make a seeded synthetic province of Liaoning: departmental tables with known dirt."""
-    from training.synth import make_province
-
     if (out is None) == (lake is None):
         raise ConfigError("say where the province goes: exactly one of --out DIR and --lake DIR")
     settings = Settings.load()
     if out is not None:
         with progress("合成", subjects) as advance:
-            summary = make_province(out, subjects=subjects, seed=seed, advance=advance)
-        _console().print(_counts_table("合成数据", summary.rows))
+            rows = _make_province(out, subjects=subjects, seed=seed, advance=advance)
+        _console().print(_counts_table("合成数据", rows))
         typer.echo(f"mapping: {out / 'mapping.yaml'}")
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
         with progress("合成", subjects) as advance:
-            make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
+            _make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
         _import(Path(folder) / "mapping.yaml", _open(settings, lake), root=None, settings=settings)
+
+
+def _make_province(out: Path, *, subjects: int, seed: int, advance: Advance) -> Mapping[str, int]:
+    """Make a province and return the rows of its tables."""
+    from training.synth import make_province
+
+    try:
+        return make_province(out, subjects=subjects, seed=seed, advance=advance).rows
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the province to {out}: {error.strerror}; name a folder that can be "
+            "written, with space for it"
+        ) from error
 
 
 @app.command()
@@ -147,18 +162,24 @@ def compact(
     lake: LakeOption = None,
     keep_days: Annotated[
         int | None,
-        typer.Option(min=1, help="Also delete files that no version of these last days needs."),
+        typer.Option(
+            min=1,
+            max=MAX_DAYS,
+            help="Also delete files that no version of these last days needs.",
+        ),
     ] = None,
 ) -> None:
     """Join the lake's small files: one sorted file a bucket."""
-    opened = _open(Settings.load(), lake)
+    opened = _open_existing(Settings.load(), lake)
     keep = timedelta(days=keep_days) if keep_days else None
     result = Table("表", "文件（前）", "文件（后）", "已清理", "版本")
     names = tables or opened.tables()
     with progress("整理", len(names)) as advance:
         for name in names:
             done = opened.compact(name, keep=keep)
-            result.add_row(name, *map(str, (done.before, done.after, done.vacuumed, done.version)))
+            result.add_row(
+                inert(name), *map(str, (done.before, done.after, done.vacuumed, done.version))
+            )
             advance(1)
     _console().print(result)
 
@@ -182,9 +203,8 @@ def contracts(
     else:
         listed = Table("表", "名称", "列数", "主键")
         for contract in known.values():
-            listed.add_row(
-                contract.name, contract.title, str(len(contract.columns)), ", ".join(contract.key)
-            )
+            title, key = inert(contract.title), ", ".join(contract.key)
+            listed.add_row(contract.name, title, str(len(contract.columns)), key)
         _console().print(listed)
 
 
@@ -203,6 +223,17 @@ def _open(settings: Settings, lake: str | None) -> Lake:
         if found.tables()
         else Lake.open(url, buckets=settings.buckets, storage_options=options)
     )
+
+
+def _open_existing(settings: Settings, lake: str | None) -> Lake:
+    """Open a lake to read; raise :class:`LakeMissingError` for a folder that does not exist."""
+    opened = _open(settings, lake)
+    if "://" not in opened.url and not Path(opened.url).exists():
+        raise LakeMissingError(
+            f"there is no lake at {opened.url}; check --lake, or begin one with: "
+            "xinjian data import MAPPING.yaml"
+        )
+    return opened
 
 
 def _contracts(settings: Settings) -> Mapping[str, Contract]:
@@ -234,7 +265,7 @@ def _rows_table(tallies: list[Tally]) -> Table:
             t.rows_in, t.filtered, t.collapsed, t.accepted, t.inserted, t.updated, t.unchanged,
             t.quarantined, t.by_code, t.by_organisation, t.by_name, t.unmatched,
         )  # fmt: skip
-        table.add_row(t.source, t.table, *(f"{n:,}" for n in numbers))
+        table.add_row(inert(t.source), t.table, *(f"{n:,}" for n in numbers))
     return table
 
 
@@ -246,7 +277,7 @@ def _rules_table(tallies: list[Tally]) -> Table:
     for tally in tallies:
         for rule, count in sorted(tally.rules.items(), key=lambda item: -item[1]):
             known = catalogue[rule]
-            table.add_row(tally.source, rule, known.title, f"{count:,}", known.remedy)
+            table.add_row(inert(tally.source), rule, known.title, f"{count:,}", known.remedy)
     return table
 
 
@@ -259,11 +290,12 @@ def _counts_table(title: str, counts: Mapping[str, int]) -> Table:
 
 
 def _columns_table(contract: Contract) -> Table:
-    table = Table("列", "名称", "类型", "单位", "必填", title=f"{contract.name} {contract.title}")
+    title = inert(f"{contract.name} {contract.title}", style="table.title")
+    table = Table("列", "名称", "类型", "单位", "必填", title=title)
     names = contract.glossary
     for column, dtype in contract.dtypes.items():
         name = names.get(column)
-        unit = name.unit if name and name.unit else ""
+        unit = inert(name.unit if name and name.unit else "")
         required = "是" if column in contract.required else ""
-        table.add_row(column, contract.title_of(column), str(dtype), unit, required)
+        table.add_row(column, inert(contract.title_of(column)), str(dtype), unit, required)
     return table

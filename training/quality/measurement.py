@@ -17,6 +17,7 @@ from models.yaml import nearest
 from training.quality import samples, timeliness
 from training.quality.quality import COUNTS, DIMENSIONS, MATCHES, TARGET, Quality
 from training.quality.scope import Scope
+from training.quality.times import readable
 
 DUPLICATE: Final = "V10"
 """A duplicate's record is in the lake by definition, so it never counts as corrected."""
@@ -87,15 +88,17 @@ def measure(
 ) -> Quality:
     """Measure ``records`` (table → rows), ``quarantine`` and ``runs`` within ``scope``.
 
-    Months are those of ``known_at`` in Asia/Shanghai. Reported are the records in the lake and the
-    distinct source rows in quarantine; a row that is reported again, unchanged, is not counted
-    again. ``timely`` names the tables whose reporting time is judged.
+    Months are those of ``known_at`` in Asia/Shanghai, null where that cannot be a time of report.
+    Reported are the records in the lake and the distinct source rows in quarantine. A row is known
+    by its source and its text: one that is reported again, unchanged, is not counted again,
+    wherever it stands in the newer file, and equal rows count as often as one run found them.
+    ``timely`` names the tables whose reporting time is judged.
     """
     scope = scope or Scope()
     records = {name: frame for name, frame in sorted(records.items()) if scope.includes(name)}
-    seen = {name: frame.filter(scope.rows()) for name, frame in records.items()}
-    refused = quarantine.filter(scope.rows(), *_tables_in(scope))
-    rows = refused.with_columns(_month(), _row())
+    seen = {name: readable(frame.filter(scope.rows())) for name, frame in records.items()}
+    refused = readable(quarantine.filter(scope.rows(), *_tables_in(scope)))
+    rows = _source_rows(refused).with_columns(_month())
     accepted = {
         name: _accepted(frame, contracts.get(name), timed=name in timely, calendar=calendar)
         for name, frame in seen.items()
@@ -141,9 +144,16 @@ def _months_named(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(month=pl.concat_str(year, month, separator="-"))
 
 
-def _row() -> pl.Expr:
-    """Return what tells source rows apart, however many rules they break and runs repeat them."""
-    return pl.struct("table", "source", "file", "line", "raw").hash().alias(_ROW)
+def _source_rows(refused: pl.LazyFrame) -> pl.LazyFrame:
+    """Add what tells source rows apart, however many rules they break and runs repeat them.
+
+    It is the text and not the place: an export with the newest first moves every line. What one
+    run finds more than once, such as the copies of a decision (V10), is numbered in that run.
+    """
+    text = pl.struct("table", "source", "raw").hash().alias(_ROW)
+    copy = pl.struct("file", "line").rank("dense").over(_ROW, "run_id").alias("copy")
+    numbered = pl.struct(pl.col(_ROW), copy).hash().alias(_ROW)
+    return refused.with_columns(text).with_columns(numbered)
 
 
 def reported_columns(contract: Contract | None, stored: Sequence[str]) -> tuple[str, ...]:
@@ -223,7 +233,9 @@ def _found(table: str, each: pl.DataFrame, records: Mapping[str, pl.LazyFrame]) 
 
 def _rules(rows: pl.LazyFrame, records: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
     """Count rows per rule and cell: source rows that break it, records that trip it."""
-    broken = rows.group_by("table", *_CELL, "rule").agg(rows=pl.col(_ROW).n_unique())
+    # a row that is reported again counts where it was first met, as it does among the cells
+    first = rows.group_by("table", "rule", _ROW).agg(pl.col(*_CELL).min())
+    broken = first.group_by("table", *_CELL, "rule").agg(rows=pl.len())
     tripped = [
         frame.filter(pl.col("findings").list.len() > 0)
         .select(_month(), "authority", "region", rule=pl.col("findings").list.unique())

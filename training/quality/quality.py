@@ -14,6 +14,9 @@ import polars as pl
 from training.quality.samples import Sample
 from training.quality.scope import Scope
 
+NO_AUTHORITY: Final = "（未注明机关）"
+NO_MONTH: Final = "（时间未知）"
+
 TARGET: Final = 0.99
 """Share of reported rows that should pass the gate: 归集合规率, the national line."""
 NAMED_ABOVE: Final = 0.5
@@ -43,12 +46,14 @@ class Counts:
 
     accepted      records in the lake
     rejected      distinct source rows in quarantine
-    corrected     of these, rows whose record has come into the lake since (duplicates apart)
+    corrected     of these, rows whose record has come into the lake since (duplicates apart); a row
+                  without a subject (S01, V02) has no record to wait for, so it counts only once the
+                  very row is imported again and accepted, not when another row is reported instead
     duplicates    rejected rows that repeat a reported decision (V10)
     timed         accepted decisions whose reporting time can be judged
-    late          of these, reported later than the seventh working day after the decision
+    late          of these, reported after the end (24:00) of the seventh working day after it
     assumed       decisions without a report time of the source: not judged
-    uncalendared  decisions in years without a working-day calendar: not judged
+    uncalendared  decisions in years without a working-day calendar, or of unknown day: not judged
     exempt        decisions by simple procedure (V12), which 双公示 does not ask for: not judged
     filled        values present in the reported columns of accepted records
     fields        values there could be

@@ -111,7 +111,7 @@
   function rateChart(figure, options) {
     // one place per calendar month, so that a month without data is a gap and not a slope
     const byNumber = new Map([...options.sums].map(([m, sum]) => [number(data.months[m]), { m, sum, rate: sum[options.rate] }])
-      .filter(([, point]) => point.rate !== null));
+      .filter(([month, point]) => !Number.isNaN(month) && point.rate !== null)); // a month may be unknown
     if (!byNumber.size) return empty(figure);
     const last = Math.max(...byNumber.keys()), first = Math.max(Math.min(...byNumber.keys()), last - MOST_MONTHS + 1);
     const months = Array.from({ length: last - first + 1 }, (_, i) => byNumber.get(first + i) || null);

@@ -20,12 +20,19 @@ from models.records.contracts import CONTRACTS
 from models.records.rules import Rule, rules
 from models.time import SHANGHAI
 from training.quality import figures
-from training.quality.quality import COUNTS, DIMENSIONS, NAMED_ABOVE, Quality, met
+from training.quality.quality import (
+    COUNTS,
+    DIMENSIONS,
+    NAMED_ABOVE,
+    NO_AUTHORITY,
+    NO_MONTH,
+    Quality,
+    met,
+)
 from training.quality.timeliness import EDGES, PUBLICITY_DAYS, bucket_title
 
 MOST_CELLS: Final = 60_000
 """Cells a page carries; beyond, the smallest authorities are counted together."""
-NO_AUTHORITY: Final = "（未注明机关）"
 NO_REGION: Final = "（未注明区划）"
 OTHERS: Final = "（其余机关合计）"
 
@@ -140,7 +147,7 @@ def _data(
         "namedAbove": NAMED_ABOVE,
         "counts": list(COUNTS),
         "tables": [contracts[t].title if t in contracts else t for t in places["table"]],
-        "months": places["month"],
+        "months": [NO_MONTH if m is None else m for m in places["month"]],
         "authorities": [NO_AUTHORITY if a is None else a for a in places["authority"]],
         "regions": [_region_title(code) for code in places["region"]],
         "cells": _lists(cells.group_by(DIMENSIONS, maintain_order=True).agg(pl.col(COUNTS).sum())),

@@ -11,7 +11,7 @@ import polars as pl
 
 from models.names import Name, fold, names_of
 from models.records.contract import Contract
-from training.quality.mask import HIDDEN, is_person_name, mask_personal, mask_value
+from training.quality.mask import HIDDEN, is_person_name, mask_file, mask_personal, mask_value
 
 PER_RULE: Final = 5
 FIELDS: Final = 16
@@ -125,13 +125,15 @@ def _rejected(row: Mapping[str, object], contract: Contract | None) -> Sample:
         rule=str(row["rule"]),
         table=str(row["table"]),
         authority=_text(row["authority"]),
-        file=str(row["file"]),
+        file=mask_file(str(row["file"]), persons=persons),
         line=cast("int", row["line"]),
         column=column,
         value=None if value is None else _shown(column, value, contract, persons),
         fields=tuple(
-            (heading, _shown(field, value, contract, persons)) for heading, field, value in named
-        )[:FIELDS],
+            # the headings of a file without any are its first row
+            (heading if field else mask_value(heading), _shown(field, value, contract, persons))
+            for heading, field, value in named[:FIELDS]
+        ),
     )
 
 
@@ -148,7 +150,7 @@ def _tripped(row: Mapping[str, object], table: str, contract: Contract | None) -
         rule=rule,
         table=table,
         authority=_text(row["authority"]),
-        file=file,
+        file=mask_file(file, persons=persons),
         line=int(line) if line.isdecimal() else None,
         column=column,
         value=None if value is None else _shown(column, value, contract, persons),

@@ -11,6 +11,7 @@ import polars as pl
 
 from models.errors import ConfigError
 from models.time import SHANGHAI
+from training.quality.times import YEARS
 
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _REGION: Final = re.compile(r"\d{2}|\d{4}|\d{6}", re.ASCII)
@@ -21,6 +22,7 @@ class Scope:
     """Tables, authorities, regions and months (of ``known_at``, Asia/Shanghai) to look at.
 
     An empty tuple means all. ``since`` and ``until`` are months such as ``2024-01``, both included.
+    What became known at an unknown time (see :mod:`.times`) lies in no range of months.
     A region covers what lies in it: ``210100`` (or ``2101``) takes every district of that city.
     """
 
@@ -43,8 +45,10 @@ class Scope:
             raise ConfigError(
                 f"the first month {self.since} is after the last {self.until}; swap them"
             )
-        object.__setattr__(self, "_from", self.since and _start(self.since, months=0))
-        object.__setattr__(self, "_before", self.until and _start(self.until, months=1))
+        if self.since or self.until:
+            first, last = (self.since or f"{YEARS[0]}-01"), (self.until or f"{YEARS[1]}-12")
+            object.__setattr__(self, "_from", _start(first, months=0))
+            object.__setattr__(self, "_before", _start(last, months=1))
 
     def includes(self, table: str) -> bool:
         """Say whether ``table`` is looked at."""
@@ -75,5 +79,7 @@ def _start(month: str, *, months: int) -> datetime:
     found = _MONTH.fullmatch(month)
     if not found:
         raise ConfigError(f"month {month!r} is not of the form 2024-01")
+    if not YEARS[0] <= int(found[1]) <= YEARS[1]:
+        raise ConfigError(f"month {month!r}: give a year from {YEARS[0]} to {YEARS[1]}")
     index = int(found[1]) * 12 + int(found[2]) - 1 + months
     return datetime(index // 12, index % 12 + 1, 1, tzinfo=SHANGHAI).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""The quality table for a terminal."""
+"""The quality table for a terminal: what comes from data has no power over it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from rich.text import Text
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.rules import rules
+from training.inert import inert
 from training.quality.figures import at_least, at_most, count, line
-from training.quality.quality import Quality, met
+from training.quality.quality import NO_AUTHORITY, NO_MONTH, Quality, met
 
 MONTHS: Final = 12
 AUTHORITIES: Final = 10
@@ -38,8 +39,8 @@ def as_table(quality: Quality, contracts: Mapping[str, Contract] = CONTRACTS) ->
     """Return the verdict and the tables by record table, month, authority and rule."""
     titles = {name: contract.title for name, contract in contracts.items()}
     by_table = quality.by("table").with_columns(pl.col("table").replace(titles))
-    by_month = quality.by("month").tail(MONTHS)
-    worst = quality.worst(AUTHORITIES).with_columns(pl.col("authority").fill_null("（未注明机关）"))
+    by_month = quality.by("month").tail(MONTHS).with_columns(pl.col("month").fill_null(NO_MONTH))
+    worst = quality.worst(AUTHORITIES).with_columns(pl.col("authority").fill_null(NO_AUTHORITY))
     parts: list[RenderableType] = [_verdict(quality)]
     if not by_table.is_empty():
         parts.append(_rates("数据表", by_table, "table", quality.target))
@@ -74,7 +75,7 @@ def _rates(title: str, frame: pl.DataFrame, key: str, target: float) -> Table:
         rate = row["compliance_rate"]
         short = rate is not None and rate < target
         table.add_row(
-            Text(str(row[key])),
+            inert(row[key]),
             *(count(row[name]) for name in _COUNTS),
             Text(at_least(rate), style="red" if short else "green"),
             at_least(row["timely_rate"]),
@@ -94,6 +95,6 @@ def _rules(quality: Quality) -> Table:
     for rule, rows in hits.sort("rows", "rule", descending=[True, False]).head(RULES).iter_rows():
         found = known.get(rule)
         treatment = "" if found is None else {"reject": "隔离", "warn": "提示"}[found.severity]
-        title, remedy = (found.title, found.remedy) if found else (rule, "")
-        table.add_row(Text(rule), title, treatment, count(rows), remedy)
+        title, remedy = (found.title, found.remedy) if found else (inert(rule), "")
+        table.add_row(inert(rule), title, treatment, count(rows), remedy)
     return table

@@ -1,4 +1,8 @@
-"""How late decisions were reported: working days from the decision to the platform's knowing it."""
+"""How late decisions were reported: working days from the decision to the platform's knowing it.
+
+A working day counts from its beginning, which is 24:00 of the one before: what is reported on the
+Saturday after the seventh working day came on the eighth, so it is late.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from models.codes.calendar import (
     PUBLICITY_DAYS,
     Calendar,
     is_known_year_expr,
+    is_working_day_expr,
     working_days_between_expr,
 )
 
@@ -33,15 +38,20 @@ def bucket_title(bucket: int) -> str:
 
 
 def with_days(records: pl.LazyFrame, *, calendar: Calendar | None = None) -> pl.LazyFrame:
-    """Add the working days from decision to report; null where they cannot be judged."""
-    day, days = pl.col("_known_on"), pl.col("happened_on")
+    """Add the least number of working days by whose end the decision was reported.
+
+    That is at most n exactly where the report came by ``deadline(happened_on, n)``; null where it
+    cannot be judged.
+    """
     judged = ~_assumed() & ~_exempt() & _in_calendar(calendar)
     known_on = pl.col("known_at").dt.convert_time_zone("Asia/Shanghai").dt.date()
     # the calendar refuses years it does not know, so such dates are nulled before it sees them
+    decided = pl.when(judged).then("happened_on")
+    known = pl.when(judged).then("_known_on")
+    ended = working_days_between_expr(decided, known, calendar=calendar)
+    between = ~is_working_day_expr(known, calendar) & (known > decided)
     return records.with_columns(_known_on=known_on).with_columns(
-        working_days_between_expr(
-            pl.when(judged).then(days), pl.when(judged).then(day), calendar=calendar
-        ).alias(_DAYS)
+        (ended + between.cast(pl.Int64)).alias(_DAYS)
     )
 
 

@@ -106,7 +106,24 @@ def test_a_countable_table_gets_the_counting_columns(tmp_path: Path) -> None:
         ("{type: date, title", "{type: date, one_of: [a], title", "for text columns"),
         ("{type: flag, title", "{type: flag, min: 1, title", "for number and integer"),
         ("{type: date, title", "{type: date, role: measure, title", "a measure is a number"),
-        ("'^1[0-9]{10}$'", "'^1[0-9{10}$'", "not a regular expression"),
+        ("'^1[0-9]{10}$'", "'^1[0-9{10}$'", "yaml:14: .*not a regular expression"),
+        ("'^1[0-9]{10}$'", "'^(?!1)'", "yaml:14: .*look-around"),
+        ("'^1[0-9]{10}$'", "'(.)\\1'", "yaml:14: .*backreferences"),
+        ("'^1[0-9]{10}$'", "'a{1000}{1000}'", "yaml:14: .*size limit"),
+        ("  due_on:", "  columns:", "yaml:7: .*reserved; name it columns_value"),
+        ("  due_on:", "  column_names:", "reserved"),
+        ("  due_on:", "  filter:", "reserved"),
+        ("  due_on:", "  validate:", "reserved"),
+        ("  due_on:", "  mro:", "reserved"),
+        ("  due_on:", "  bucket:", "reserved"),
+        ("  due_on:", "  _due:", "lower-case"),
+        ("min: 1, max: 200", "min: 200, max: 1", "yaml:9: .*min 200 is above max 1"),
+        ("min: 1, max: 200", "min: 1.5", "yaml:9: .*whole numbers"),
+        ("min: 1, max: 200", "min: 1.0e+30", "yaml:9: .*whole numbers"),
+        ("min: 1, max: 200", "min: nan", "yaml:9: .*finite"),
+        ("key: [registration_code]", "key: [parts]", "yaml:3: .*'parts' cannot identify"),
+        ("key: [registration_code]", "key: [findings]", "yaml:3: .*cannot identify"),
+        ("key: [registration_code]", "key: [record_id]", "yaml:3: .*cannot identify"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_says_where_and_how(
@@ -115,6 +132,13 @@ def test_a_wrong_declaration_says_where_and_how(
     assert old in EQUIPMENT
     with pytest.raises(ConfigError, match=message):
         load_contract(write(tmp_path, EQUIPMENT.replace(old, new)))
+
+
+def test_a_column_of_the_counting_rule_is_free_only_where_it_does_not_count(tmp_path: Path) -> None:
+    text = EQUIPMENT.replace("  due_on:", "  severity:")
+    assert "severity" in load_contract(write(tmp_path, text)).columns
+    with pytest.raises(ConfigError, match=r"every record already has.*severity"):
+        load_contract(write(tmp_path, text + "countable: true\n"))
 
 
 def test_declared_contracts_are_kept_for_later_commands(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.codes import citizen
 from training.quality import Quality, measure
-from training.quality.mask import HIDDEN, LONGEST, mask_name, mask_personal, mask_value
+from training.quality.mask import HIDDEN, LONGEST, SEARCHED, mask_name, mask_personal, mask_value
 
 Make = Callable[..., pl.LazyFrame]
 
@@ -37,6 +38,24 @@ NUMBER = rf"{citizen.PROVINCES}[0-9]{{4}}(19|20)[0-9]{{9}}[0-9X]"
         ("写信到 someone@example.org", "写信到 ＊＊＊@＊＊＊"),
         ("负责人：张某某在场", "负责人：张＊＊场"),
         ("罚款2000元", "罚款2000元"),
+        ("139.1234.5678", "139******5678"),
+        ("139—1234—5678", "139******5678"),
+        ("02423456789", "024****6789"),
+        ("（024）23456789", "（024*****6789"),
+        ("6222-0200-1234-5678-901", "622****************-901"),
+        ("110105-19491231-002X", "110*************002X"),
+        ("车牌辽A12345", "车牌辽A＊＊＊＊＊"),
+        ("辽Ａ·Ｄ１２３４５", "辽A＊＊＊＊＊"),
+        ("川C2024001号", "川C2024001号"),
+        ("2024-01-05-2026-01-04", "2024-01-05-2026-01-04"),
+        ("店主王某某", "店主王＊＊"),
+        ("公民王某某", "公民王＊＊"),
+        ("被处罚人：王某某", "被处罚人：王＊＊"),
+        ("驾驶员王某某", "驾驶员王＊＊"),
+        ("法定代表人（王某某）", "法定代表人（王＊＊）"),
+        ("当事人某某·某某某于", "当事人某＊＊"),
+        ("王某某，男，汉族", "王＊＊，男，汉族"),
+        ("王某某（女）", "王＊＊（女）"),
         ("2023/13/40", "2023/13/40"),
         ("", ""),
     ],
@@ -53,6 +72,38 @@ def test_long_text_is_cut_and_counted() -> None:
     shown = mask_value("文" * 100)
     assert shown.startswith("文" * LONGEST)
     assert shown.endswith("（共 100 字）")
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "1.", "1 ", "a@a.", "负责人 ", "负责人", "京A", "某", "某·", "0"]
+)
+def test_a_long_value_is_masked_in_no_time(piece: str) -> None:
+    begun = time.perf_counter()
+    mask_value(piece * 500_000)
+    assert time.perf_counter() - begun < 5  # minutes, were the whole of it searched
+
+
+@given(st.integers(SEARCHED - 80, SEARCHED + 10))
+def test_a_number_on_the_edge_of_what_is_searched_is_not_shown(before: int) -> None:
+    # the address is masked to a few symbols, so that what follows it is within those shown
+    text = f"{'a' * (before - 12)}@example.org {ID_NUMBER}{'文' * 80}"
+    assert ID_NUMBER[6:10] not in mask_value(text)
+
+
+def test_a_file_keeps_its_name_but_for_numbers(sampled: Callable[..., Quality]) -> None:
+    folder = "沈阳市市场监督管理局/2024年/行政处罚/报送/第一批/第二次"
+    file = f"{folder}/{PERSON}_13812345678_{ID_NUMBER}.csv"
+    shown = sampled({"法定代表人": PERSON}, file=file).samples[0].file
+    assert shown == f"{folder}/某＊＊_138****5678_110***********0009.csv"
+
+
+def test_the_first_row_of_a_file_without_headings_is_masked(
+    sampled: Callable[..., Quality],
+) -> None:
+    text = sampled({ID_NUMBER: "甲", "13812345678": "乙", "备注": "丙"}).to_json()
+    assert ID_NUMBER not in text
+    assert "13812345678" not in text
+    assert "备注" in text
 
 
 def test_a_personal_value_shows_its_shape_only() -> None:

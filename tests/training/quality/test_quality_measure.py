@@ -1,21 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.codes import calendar
 from models.errors import ConfigError
 from models.records.lake import Lake
-from training.quality import Quality, Scope, measure, measure_lake, met
+from models.time import SHANGHAI
+from training.quality import Quality, Scope, measure, measure_lake, met, timeliness
 from training.quality.measurement import Tables
 from training.quality.quality import COUNTS, Counts
-from training.quality.timeliness import TIMELY_TABLES
+from training.quality.report import render
+from training.quality.timeliness import TIMELY_TABLES, bucket_title
 
 Make = Callable[..., pl.LazyFrame]
 LakeOf = Callable[[Mapping[str, pl.LazyFrame]], Tables]
@@ -92,6 +95,35 @@ def test_a_row_reported_again_unchanged_is_not_counted_again(
     assert measured({}, again).totals.rejected == 1
     mended = [{"raw": '{"a": 1}'}, {"raw": '{"a": 2}'}]
     assert measured({}, mended).totals.rejected == 2
+
+
+def test_a_newer_export_that_moves_the_lines_repeats_nothing(
+    measured: Callable[..., Quality], at: Callable[..., Any]
+) -> None:
+    old = [
+        {"line": 2, "raw": "a", "rule": "V01"},
+        {"line": 2, "raw": "a", "rule": "V02"},
+        {"line": 5, "raw": "b", "rule": "V10"},
+        {"line": 6, "raw": "b", "rule": "V10"},
+    ]
+    new = [
+        {**row, "line": cast("int", row["line"]) + 3, "run_id": "2", "known_at": at(2024, 4, 2)}
+        for row in old
+    ]
+    new += [{"line": 2, "raw": "c", "rule": "V01", "run_id": "2"}]
+    quality = measured({}, old + new)
+    assert (quality.totals.rejected, quality.totals.duplicates) == (4, 2)
+    assert quality.rules.select("rule", "month", "rows").rows() == [
+        ("V01", "2024-03", 2),
+        ("V02", "2024-03", 1),
+        ("V10", "2024-03", 2),
+    ]
+    assert dict(quality.places.select("rule", "rows").iter_rows()) == {"V01": 2, "V02": 1, "V10": 2}
+
+
+def test_equal_rows_of_one_file_are_rows_of_their_own(measured: Callable[..., Quality]) -> None:
+    equal = [{"line": line, "rule": rule} for line in (2, 3, 4) for rule in ("V01", "V02")]
+    assert measured({}, equal).totals.rejected == 3
 
 
 def test_the_same_line_of_two_files_is_two_rows(measured: Callable[..., Quality]) -> None:
@@ -209,6 +241,73 @@ def test_one_minute_after_the_last_day_is_late(
 ) -> None:
     row = {"happened_on": date(2024, 3, 1), "known_at": at(2024, 3, 13, 0, 0)}
     assert measured({"licence": [row]}).totals.late == 1
+
+
+@pytest.mark.parametrize(
+    ("decided", "last", "reported"),
+    [
+        (date(2024, 3, 6), date(2024, 3, 15), (2024, 3, 16, 9)),  # Saturday after a Friday
+        (date(2024, 9, 27), date(2024, 10, 12), (2024, 10, 13, 12)),  # Sunday, 12 October is worked
+    ],
+)
+def test_the_weekend_after_the_seventh_working_day_is_late(
+    decided: date,
+    last: date,
+    reported: tuple[int, ...],
+    measured: Callable[..., Quality],
+    at: Callable[..., Any],
+) -> None:
+    assert calendar.deadline(decided) == last
+    punctual = {"happened_on": decided, "known_at": at(last.year, last.month, last.day, 23, 59)}
+    quality = measured({"penalty": [punctual, {"happened_on": decided, "known_at": at(*reported)}]})
+    assert (quality.totals.timed, quality.totals.late) == (2, 1)
+    assert [bucket_title(b) for b in quality.delays["bucket"]] == ["7", "8–10"]
+
+
+@given(st.dates(date(2023, 1, 1), date(2023, 11, 30)), st.integers(0, 30))
+def test_late_is_after_the_deadline_on_any_day(decided: date, after: int) -> None:
+    known = decided + timedelta(days=after)
+    noon = datetime.combine(known, time(12), tzinfo=SHANGHAI).astimezone(UTC)
+    frame = pl.LazyFrame(
+        {"happened_on": [decided], "known_at": [noon], "known_assumed": [False]}
+    ).with_columns(findings=pl.lit(None, pl.List(pl.String)))
+    counted = timeliness.with_days(frame).select(**timeliness.counts()).collect()
+    assert counted["late"].item() == (known > calendar.deadline(decided))
+
+
+@pytest.mark.parametrize("sentinel", [-(10**17), -62_135_596_800_001_000, 253_402_300_800_000_000])
+def test_a_time_that_cannot_be_is_unknown(
+    sentinel: int, records: Make, quarantine: Make, runs: Make, at: Callable[..., Any]
+) -> None:
+    impossible = pl.lit(sentinel).cast(pl.Datetime("us", "UTC"))
+    here = pl.col("region") == "110101"
+    unlikely = pl.when(here).then(impossible).otherwise("known_at").alias("known_at")
+    rows = [{"findings": ["V08"], "region": "110101"}, {"known_at": at(2024, 3, 5)}]
+    broken = [{"region": "110101", "line": 2}, {"line": 3}]
+    quality = measure(
+        {"penalty": records("penalty", rows).with_columns(unlikely)},
+        quarantine(broken).with_columns(
+            unlikely, happened_on=pl.lit(2_932_897, pl.Int32).cast(pl.Date)
+        ),
+        runs([]),
+    )
+    found = quality.by("month").select("month", "accepted", "rejected", "timed", "uncalendared")
+    assert found.rows() == [("2024-03", 1, 1, 1, 0), (None, 1, 1, 0, 1)]
+    assert {sample.rule for sample in quality.samples} == {"V02", "V08"}
+    assert "（时间未知）" in render(quality)
+    assert quality.to_json()
+
+
+def test_what_became_known_at_an_unknown_time_is_in_no_range(
+    measured: Callable[..., Quality],
+) -> None:
+    rows = [
+        {"known_at": datetime(9999, 1, 1, tzinfo=UTC)},
+        {"known_at": datetime(2, 1, 1, tzinfo=UTC)},
+    ]
+    for scope in (Scope(since="1999-01"), Scope(until="2025-01")):
+        assert measured({"penalty": rows}, scope=scope).totals.accepted == 0
+    assert measured({"penalty": rows}).totals.accepted == 2
 
 
 def test_every_decision_is_timed_or_says_why_not(
@@ -360,6 +459,9 @@ def test_scope(
     [
         ({"since": "2024-13"}, "2024-13"),
         ({"until": "2024"}, "2024-01"),
+        ({"since": "0000-01"}, "1900 to 2199"),
+        ({"since": "0001-01"}, "1900 to 2199"),
+        ({"until": "9999-12"}, "1900 to 2199"),
         ({"since": "2024-05", "until": "2024-04"}, "swap"),
         ({"regions": ("沈阳",)}, "210100"),
     ],

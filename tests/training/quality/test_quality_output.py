@@ -114,14 +114,15 @@ def test_markup_in_data_is_not_read_as_markup(
     records: Make, lake_of: LakeOf, quarantine: Make
 ) -> None:
     evil = "[red]甲局[/nonsense]"
-    lake = lake_of(
-        {QUARANTINE: quarantine([{"authority": evil}]), "penalty": records("penalty", [])}
-    )
-    console = Console(file=io.StringIO(), width=140)
+    refused = [{"authority": f"\x1b]0;x\x07{evil}\x1b[2J\u202e", "rule": evil, "table": evil}]
+    lake = lake_of({QUARANTINE: quarantine(refused), "penalty": records("penalty", [])})
+    console = Console(file=io.StringIO(), width=240)
     console.print(as_table(measure_lake(lake)))
     out = console.file
     assert isinstance(out, io.StringIO)
-    assert evil in out.getvalue()
+    shown = out.getvalue()
+    assert shown.count(evil) >= 3
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
 
 
 @pytest.mark.parametrize(
