@@ -9,6 +9,11 @@ from typing import Final
 import polars as pl
 
 WAN: Final = 10_000.0
+LONGEST: Final = 20_000
+"""Characters of a text that are searched for fines."""
+
+_CACHED: Final = 500
+"""Characters of the longest text whose fines are remembered."""
 
 _DIGITS: Final = {
     **dict(zip("零一二三四五六七八九", range(10), strict=True)),
@@ -73,11 +78,22 @@ def parse_amount(text: str) -> float | None:
     return _chinese(bare) if bare and set(bare) <= set(_CHINESE) else None
 
 
-@lru_cache(maxsize=65_536)
 def fines_in(text: str) -> tuple[float, ...]:
-    """Return every fine named in ``text``, in yuan, in order of appearance."""
+    """Return every fine named in ``text``, in yuan, in order of appearance.
+
+    Only the first 20,000 characters are looked at, a run of blanks counting as one.
+    """
+    # Blanks in plenty would take the pattern quadratic time.
+    packed = re.sub(r"\s+", " ", text)[:LONGEST]
+    return _short_fines(packed) if len(packed) <= _CACHED else _fines(packed)
+
+
+def _fines(text: str) -> tuple[float, ...]:
     found = (parse_amount(a or b) for a, b in re.findall(FINE_PATTERN, text))
     return tuple(amount for amount in found if amount is not None)
+
+
+_short_fines = lru_cache(maxsize=65_536)(_fines)
 
 
 def _agrees(amount: float, named: tuple[float, ...]) -> bool:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from models import names
 from models.errors import SourceError
-from models.yaml import nearest
 from training.sources.mapping import DERIVED, IDENTITY, ColumnMap, Plan, Source
 from training.sources.read import LINE
+from training.sources.shown import nearest_heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _check_present(source: Source, present: Sequence[str], file: str) -> None:
         if not set(choices) & set(present):
             raise SourceError(
                 f"source {source.id!r}: no column {choices[0]!r} (for {name!r}) in {file}"
-                f"{nearest(choices[0], present)}"
+                f"{nearest_heading(choices[0], present)}"
             )
 
 

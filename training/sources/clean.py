@@ -33,6 +33,9 @@ _CLOCK: Final = r"[ T]*(\d{1,2}[:时]\d{1,2}(?:[:分]\d{1,2})?)(?:\.\d+)?[秒分
 _TRUE: Final = ("是", "1", "true", "t", "y", "yes", "有效", "有", "已")
 _FALSE: Final = ("否", "0", "2", "false", "f", "n", "no", "无效", "未")
 _EXCEL_EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a local calendar day
+_EXACT: Final = 2.0**53
+_HOUR: Final = timedelta(hours=1)
+_WHOLE: Final = r"^[+-]?\d{1,3}(?:[,，]\d{3})+$|^[+-]?\d+$"
 _NOT_THOUSANDS: Final = r"[,，]\d{0,2}(?:\D|$)"
 _NUMERAL: Final = (
     r"^[人民币\s零〇一二两三四五六七八九十百千万亿壹贰叁肆伍陆柒捌玖拾佰仟]+[元圆]整?$"
@@ -75,6 +78,8 @@ def as_text(column: pl.Series) -> pl.Series:
         case pl.Datetime(time_zone=zone) if zone is not None:
             local = column.dt.convert_time_zone("Asia/Shanghai").dt.replace_time_zone(None)
             return local.cast(pl.String)
+        case pl.Duration():
+            return column.dt.to_string()
         case dtype if dtype.is_nested():
             whole = column.to_frame("v").select(pl.struct("v").struct.json_encode())["v"]
             texts = whole.str.slice(5).str.strip_suffix("}")
@@ -119,11 +124,27 @@ def to_time(text: pl.Series, formats: tuple[str, ...] = ()) -> pl.Series:
         )
         since = full.cast(pl.Duration("us")).set(clock.is_null(), timedelta())
         local = day + since
-    instants = local.dt.replace_time_zone(
-        "Asia/Shanghai", ambiguous="earliest", non_existent="null"
-    ).dt.convert_time_zone("UTC")
+    instants = from_shanghai(local)
     zoned = None if formats else _zoned(text)
     return instants if zoned is None else instants.zip_with(zoned.is_null(), zoned)
+
+
+def from_shanghai(local: pl.Series) -> pl.Series:
+    """Return local times of Shanghai as UTC.
+
+    A time that summer time left out, such as the midnights of 1947-04-15 and 1949-05-01, is the end
+    of that gap; one that came twice is the first. Gaps begin and end on whole hours.
+    """
+
+    def zoned(times: pl.Series) -> pl.Series:
+        return times.dt.replace_time_zone(
+            "Asia/Shanghai", ambiguous="earliest", non_existent="null"
+        ).dt.convert_time_zone("UTC")
+
+    instants = zoned(local)
+    if instants.null_count() == local.null_count():
+        return instants
+    return instants.zip_with(instants.is_not_null(), zoned(local.dt.truncate("1h") + _HOUR))
 
 
 def _usual(text: pl.Series) -> pl.Series | None:
@@ -225,9 +246,13 @@ def rescale(number: pl.Series, unit: str | None = None) -> pl.Series:
 
 def to_integer(text: pl.Series) -> pl.Series:
     """Read whole numbers; 3.5 is unreadable."""
+    digits = text.set(~text.str.contains(_WHOLE), None).str.replace_all("[,，]", "")
+    exact = digits.cast(pl.Int64, strict=False)  # a float holds 15 digits only
+    if exact.null_count() == text.null_count():
+        return exact
     number = to_number(text)
-    whole = number.set(number != number.round(0), None)
-    return whole.cast(pl.Int64, strict=False)
+    whole = number.set((number != number.round(0)) | (number.abs() >= _EXACT), None)
+    return exact.zip_with(exact.is_not_null(), whole.cast(pl.Int64, strict=False))
 
 
 def to_flag(text: pl.Series) -> pl.Series:

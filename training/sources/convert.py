@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -12,7 +13,8 @@ import polars as pl
 from models.codes import enterprise_types, penalty_kinds, registration_status, uscc
 from models.errors import ConfigError
 from models.records.contract import Contract
-from training.sources import clean
+from models.time import SHANGHAI
+from training.sources import clean, shown
 from training.sources.assign import Assignment
 from training.sources.mapping import DERIVED, IDENTITY, ColumnMap, KnownAt, Plan
 from training.sources.read import LINE
@@ -38,9 +40,14 @@ class Converted:
     normalised: pl.Series
 
 
-def convert(frame: pl.DataFrame, plan: Plan, assignment: Assignment) -> Converted:
-    """Convert one batch: contract columns (but those import makes itself) and identity fields."""
-    reader = _Reader(frame, plan.contract)
+def convert(
+    frame: pl.DataFrame, plan: Plan, assignment: Assignment, *, started: datetime
+) -> Converted:
+    """Convert one batch: contract columns (but those import makes itself) and identity fields.
+
+    ``started`` is when the run began: nothing can have become known to it later.
+    """
+    reader = _Reader(frame, plan.contract, started)
     dtypes: dict[str, pl.DataType] = {
         c: d for c, d in plan.contract.dtypes.items() if c not in DERIVED
     }
@@ -68,10 +75,9 @@ def select_rows(frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     try:
         return frame.filter(_condition(condition))
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        columns = ", ".join(c for c in frame.columns if c != LINE)
+        columns = shown.listed(c for c in frame.columns if c != LINE)
         raise ConfigError(
-            f"source {plan.source.id!r}: 'where' cannot be applied: {reason}; "
+            f"source {plan.source.id!r}: 'where' cannot be applied: {shown.reason(error)}; "
             f"it is an SQL condition on the columns {columns}"
         ) from None
 
@@ -86,8 +92,9 @@ def _condition(text: str) -> pl.Expr:
 class _Reader:
     """Read the cells of one batch; remember what could not be read."""
 
-    def __init__(self, frame: pl.DataFrame, contract: Contract) -> None:
+    def __init__(self, frame: pl.DataFrame, contract: Contract, started: datetime) -> None:
         self.frame = frame
+        self.started = started
         self.contract = contract
         self.problems: list[pl.DataFrame] = []
         self.dirty: list[pl.Series] = []
@@ -122,22 +129,29 @@ class _Reader:
 
     def known_at(self, how: KnownAt, happened_on: pl.Series) -> list[pl.Series]:
         if how.source is not None:
-            text = self._text([how.source])
-            column = self.frame[how.source]
-            known = (
-                column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-                if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone
-                else clean.to_time(text, how.formats)
-            )
-            self._note("known_at", "F01", text, known)
-            known = known.dt.offset_by(f"{how.days or 0}d")
+            known = self._reported(how.source, how)
         elif how.on is not None:
             known = clean.to_time(pl.Series([str(how.on)])).new_from_index(0, self.frame.height)
         else:
-            assumed = happened_on.dt.offset_by(f"{how.days}d").cast(pl.Datetime("us"))
-            known = assumed.dt.replace_time_zone("Asia/Shanghai").dt.convert_time_zone("UTC")
+            known = _days_after(happened_on, how.days or 0, self.started)
+        # What is read now is known now, whatever is said or assumed: a fact of the future is
+        # refused for having been reported before it happened (V05).
+        known = known.clip(upper_bound=self.started)
         flag = pl.Series("known_assumed", [how.assumed]).new_from_index(0, self.frame.height)
         return [known.alias("known_at"), flag]
+
+    def _reported(self, heading: str, how: KnownAt) -> pl.Series:
+        """Read the times of report; one before the records begin or after the run is none."""
+        text, column = self._text([heading]), self.frame[heading]
+        known = (
+            column.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+            if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone
+            else clean.to_time(text, how.formats)
+        )
+        sane = known.is_between(_FIRST_KNOWN, self.started + timedelta(days=1))
+        known = known.set(~sane, None)
+        self._note("known_at", "F01", text, known)
+        return known.dt.offset_by(f"{how.days}d") if how.days else known
 
     def normalised(self) -> pl.Series:
         mask = pl.Series([False]).new_from_index(0, self.frame.height)
@@ -177,6 +191,17 @@ class _Reader:
                 rule=pl.lit(rule), column=pl.lit(name)
             )
             self.problems.append(found.select(list(PROBLEMS)))
+
+
+def _days_after(days: pl.Series, count: int, latest: datetime) -> pl.Series:
+    """Return the first moment (UTC) so many days later; for days after ``latest``, that moment."""
+    today = latest.astimezone(SHANGHAI).date()
+    # Only days near any record: others may lead out of the calendar.
+    near = days.set(~days.is_between(_FIRST_KNOWN.date() - timedelta(3650), today), None)
+    known = clean.from_shanghai(near.dt.offset_by(f"{count}d").cast(pl.Datetime("us")))
+    known = known.set(known < _FIRST_KNOWN, None)
+    future = pl.Series([latest], dtype=known.dtype).new_from_index(0, len(days))
+    return known.zip_with((days <= today).fill_null(value=True), future)
 
 
 def _to_type(
@@ -227,6 +252,7 @@ def _status() -> pl.Expr:
     return pl.coalesce(registration_status.parse_expr("v"), "v").alias("v")
 
 
+_FIRST_KNOWN: Final = datetime(1949, 9, 30, 16, tzinfo=UTC)  # 1949-10-01 in Shanghai
 _AS_STORED: Final = frozenset({pl.Date(), pl.Boolean(), pl.Int32(), pl.Int64()})
 _READING: Final = re.compile(r"\bread_\w+\s*\(|\bselect\b", re.IGNORECASE)
 _CODES: Final = frozenset({"uscc", "authority_code", "source_authority_code"})

@@ -19,6 +19,7 @@ from models.errors import SourceError
 from training.sources import read
 from training.sources.mapping import Options
 from training.sources.read import LINE, Batch, BrokenRow, check_lines
+from training.sources.shown import listed
 
 CHUNK: Final = 8 << 20
 BATCH_BYTES: Final = 64 << 20
@@ -89,7 +90,7 @@ def _declared(path: Path, declared: str, how: str) -> str:
     try:
         name = codecs.lookup(declared).name
         "".encode(name)  # refuses codecs that are no character encoding, such as base64
-    except LookupError:
+    except (LookupError, ValueError):
         raise SourceError(f"{path}: unknown encoding {declared!r}; use utf-8 or gb18030") from None
     name = {"gbk": "gb18030", "gb2312": "gb18030"}.get(name, name)
     fault = _fault(path, name)
@@ -169,9 +170,7 @@ def _header(file: BinaryIO, path: Path, options: Options) -> tuple[_Table, int]:
     names = [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(row)]
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
-        raise SourceError(
-            f"{path}: the header repeats {', '.join(map(repr, repeated))}; rename the columns"
-        )
+        raise SourceError(f"{path}: the header repeats '{listed(repeated)}'; rename the columns")
     read.check_headings(path, names)
     return _Table(path, names, separator), first + len(lines)
 

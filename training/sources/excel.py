@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,10 +15,17 @@ import polars as pl
 from fastexcel import ExcelSheet
 
 from models.errors import SourceError
-from models.yaml import nearest
 from training.sources.mapping import Options
 from training.sources.read import LINE, Batch, BrokenRow, check_headings, numbered
+from training.sources.shown import nearest_heading, reason
 
+MAX_BYTES: Final = 1 << 30
+MAX_CELLS: Final = 50_000_000
+"""What a workbook may come to when unpacked, and the cells between the first and the last."""
+
+_PLACE: Final = re.compile(rb"<(?:\w+:)?(?:c|row)\b[^<>]*?\br=[\"']([A-Za-z]{0,3})(\d{1,7})[\"']")
+# The last two: a part that is encrypted, or packed in a way not known.
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 _CELL: Final = re.compile(rb'<c r="([A-Z]+)(\d+)"([^>]*?)(?:/>|>(.*?)</c>)', re.DOTALL)
 _FILLED: Final = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><(?:f|v|is)\b')
 _FORMULA: Final = re.compile(rb"<f[ >/]")
@@ -34,11 +42,16 @@ def read_excel(path: Path, options: Options) -> Iterator[Batch]:
     A formula whose result was never stored makes its row a broken one (rule F06). Raises
     :class:`SourceError` for a damaged workbook or an unknown sheet.
     """
+    _check_size(path)
     try:
         book = fastexcel.read_excel(path)
         names = book.sheet_names
         if options.sheet is not None and options.sheet not in names:
-            raise SourceError(f"{path}: no sheet {options.sheet!r}{nearest(options.sheet, names)}")
+            raise SourceError(
+                f"{path}: no sheet {options.sheet!r}{nearest_heading(options.sheet, names)}"
+            )
+        content = _sheet_xml(path, names.index(options.sheet) if options.sheet else 0)
+        _check_cells(path, content)
         # The overload that reads eagerly has no type; this is the other one.
         sheet: ExcelSheet = book.load_sheet(  # pyright: ignore[reportUnknownMemberType]
             options.sheet or 0,
@@ -47,16 +60,13 @@ def read_excel(path: Path, options: Options) -> Iterator[Batch]:
             skip_whitespace_tail_rows=True,
         )
         frame = sheet.to_polars()
-    except fastexcel.FastExcelError as error:
-        raise SourceError(
-            f"{path}: not a readable workbook ({str(error).splitlines()[0][:160]})"
-        ) from None
+    except (fastexcel.FastExcelError, *_DAMAGED) as error:
+        raise SourceError(f"{path}: not a readable workbook ({reason(error)})") from None
     if frame.width == 0:
         raise SourceError(
             f"{path}: sheet {options.sheet or names[0]!r} is empty; check 'sheet' and 'header_row'"
         )
     check_headings(path, frame.columns)
-    content = _sheet_xml(path, names.index(options.sheet) if options.sheet else 0)
     filled = _FILLED.search(content)
     # The reader takes the first filled row for the header where the asked one lies above it.
     first = max(options.header_row, int(filled[1]) if filled else 1) + 1
@@ -67,6 +77,48 @@ def read_excel(path: Path, options: Options) -> Iterator[Batch]:
         ~pl.col(LINE).is_in(list(unstored)) & ~pl.all_horizontal(pl.exclude(LINE).is_null())
     )
     yield Batch(file=path.name, frame=kept, broken=broken)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse an archive that unpacks to more than memory should hold."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+            # What a part says of its size holds where its check sum does.
+            damaged = archive.testzip() if size <= MAX_BYTES else None
+    except _DAMAGED as error:
+        raise SourceError(f"{path}: not a readable workbook ({reason(error)})") from None
+    if damaged is not None:
+        raise SourceError(f"{path}: not a readable workbook ({damaged} is damaged)")
+    if size > MAX_BYTES:
+        raise SourceError(
+            f"{path}: unpacks to {size >> 20} MiB, more than {MAX_BYTES >> 20}; "
+            "split the workbook, or export it as CSV"
+        )
+
+
+def _check_cells(path: Path, content: bytes) -> None:
+    """Refuse a sheet whose outermost cells span more than memory should hold."""
+    rows, letters = 0, set[bytes]()
+    for place in _PLACE.finditer(content):
+        rows = max(rows, int(place[2]))
+        letters.add(place[1])
+    columns = max(map(_number, letters), default=0)
+    if rows * columns > MAX_CELLS:
+        raise SourceError(
+            f"{path}: the cells of the sheet span {rows} rows and {columns} columns, more than "
+            f"{MAX_CELLS} cells; delete what stands far outside the table"
+        )
+
+
+def _number(letters: bytes) -> int:
+    """Return the number of a column: A is 1, AA is 27."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _sheet_xml(path: Path, sheet: int) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from typing import Final
 
 import polars as pl
 from xxhash import xxh3_128_hexdigest
 
-from models.codes import organisation, registration, uscc
+from models.codes import citizen, organisation, regions, registration, uscc
 from models.records.contract import Contract
 from training.sources.convert import PROBLEMS
 from training.sources.read import LINE
@@ -20,9 +21,6 @@ METHOD: Final = "__method__"
 
 _NAMELESS: Final = "自然人"
 """What stands for a natural person's name; the standard wants the field filled."""
-
-_WHOLE_NUMBER: Final = r"^[0-9A-Z()（）-]{6,}$"
-"""An id number with nothing masked: 2101**********1234 stands for many persons."""
 
 
 def name_key(column: pl.Expr) -> pl.Expr:
@@ -39,13 +37,14 @@ class Register:
 
     ``codes`` (organisation code, legacy registration number or name → subject) hold ``key``,
     ``subject_id`` and ``count`` of subjects that share the key; ``names`` holds all names of a
-    subject, present and former, as ``subject_id``, ``key``.
+    subject, present and former, and ``held`` its organisation code, as ``subject_id``, ``key``.
     """
 
     organisations: pl.DataFrame
     registrations: pl.DataFrame
     named: pl.DataFrame
     names: pl.DataFrame
+    held: pl.DataFrame
 
 
 def build_register(subjects: pl.LazyFrame | None, changes: pl.LazyFrame | None) -> Register:
@@ -72,11 +71,13 @@ def build_register(subjects: pl.LazyFrame | None, changes: pl.LazyFrame | None) 
         "subject_id",
         pl.coalesce(inside, _organisation(pl.col("organisation_code"))).alias("key"),
     )
+    held = codes.drop_nulls().unique().collect()
     return Register(
-        organisations=_counted(codes),
+        organisations=_counted(held.lazy()),
         registrations=_counted(known.select("subject_id", key="registration_number")),
         named=_counted(all_names.lazy()),
         names=all_names,
+        held=held,
     )
 
 
@@ -104,30 +105,34 @@ def identify(
     *,
     strict: bool,
     person_key: bytes | None,
+    today: date,
 ) -> Identified:
-    """Add ``subject_id`` and ``__method__`` to converted rows.
+    """Add ``subject_id`` and ``__method__`` to converted rows; ``today`` is the day of the run.
 
-    Under ``strict`` an invalid code refuses the row even where a name would match, and a name that
-    the register does not know for a code refuses it too (V04).
+    A key that is not the code finds nobody whom another of the row's keys contradicts: a name that
+    is not the subject's, or an organisation code that is another's, refuses the row (V04). Under
+    ``strict`` an invalid code refuses it even where a name would match, and so does a name that the
+    register does not know for a code.
     """
     coded = frame.with_columns(_codes())
     found = _by_code(coded) if contract.name == "subject" else _look_up(coded, register)
-    found = _persons(found, person_key)
+    found = _persons(found, person_key, today)
     invalid = found["_code"].is_not_null() & ~found["_valid"]
     missing = found["subject_id"].is_null()
     person = found["_person"]
-    many = missing & (found["_names"] > 1) & ~person
+    many = missing & (found["_names"] > 1) & ~person & ~found["_denied"]
     refused = {
         "S03": missing & person,
         "S02": many,
         "V02": (invalid & (missing & ~many if not strict else ~missing | ~many)) & ~person,
-        "S01": missing & ~many & ~invalid & ~person,
+        "S01": missing & ~many & ~invalid & ~person & ~found["_denied"],
+        "V04": found["_denied"] & ~person,
     }
     named = _name_field(contract)
     if strict:
-        refused["V04"] = _other_name(found, register, named)
+        refused["V04"] |= _other_name(found, register, named)
     problems = [_problem(found, rule, mask, named) for rule, mask in refused.items() if mask.any()]
-    frame = found.drop("_code", "_valid", "_names", "_person")
+    frame = found.drop("_code", "_valid", "_names", "_person", "_denied")
     return Identified(
         frame=frame,
         problems=pl.concat(problems) if problems else pl.DataFrame(schema=PROBLEMS),
@@ -150,20 +155,29 @@ def _by_code(frame: pl.DataFrame) -> pl.DataFrame:
         valid.then("_code").alias("subject_id"),
         valid.then(pl.lit("code")).alias(METHOD),
         pl.lit(0, pl.UInt32).alias("_names"),
+        _denied=pl.lit(value=False),
     )
 
 
 def _other_keys() -> list[pl.Expr]:
-    """Return what else a row offers: organisation code, legacy number, name."""
+    """Return what else a row offers: organisation code, legacy number, name.
+
+    ``_orgs`` are all organisation codes in it, the one inside a code with a wrong symbol elsewhere
+    included: that one finds nobody, but it can contradict.
+    """
     code, tax = pl.col("uscc"), uscc.normalise_expr("taxpayer_number")
     # A tax number of 15 digits is a region and an organisation code; some pad it with 000.
-    old_tax = tax.str.extract(r"^\d{6}([0-9A-Z]{8}[0-9X])(?:000)?$")
-    offered = (_organisation(column) for column in (pl.col("organisation_code"), code, old_tax))
+    region = tax.str.head(6)
+    placed = regions.is_known_expr(region) | region.str.contains(rf"^{citizen.PROVINCES}")
+    old_tax = pl.when(placed).then(tax.str.extract(r"^\d{6}([0-9A-Z]{8}[0-9X])(?:000)?$"))
+    offered = [_organisation(column) for column in (pl.col("organisation_code"), code, old_tax)]
+    inside = _organisation(code.str.extract(r"^.{8}(.{9}).$"))
     reg = pl.coalesce(
         pl.col("registration_number"), pl.when(code.str.contains(r"^\d{15}$")).then(code)
     )
     return [
         pl.coalesce(*offered).alias("_org"),
+        pl.concat_list(*offered, inside).list.drop_nulls().list.unique().alias("_orgs"),
         pl.when(registration.is_valid_expr(reg)).then(reg).alias("_reg"),
         name_key(pl.col("subject_name")).alias("_key"),
     ]
@@ -191,15 +205,20 @@ def _look_up(frame: pl.DataFrame, register: Register) -> pl.DataFrame:
     for key, known in lookups:
         rest = rest.join(known, left_on=key, right_on="key", how="left")
     by_org, by_name = pl.coalesce("_by_org", "_by_reg"), pl.col("_by_name")
-    otherwise = rest.select(
-        LINE,
-        "_names",
+    rest = rest.with_columns(
         pl.coalesce(by_org, by_name).alias("_other"),
         pl.when(by_org.is_not_null())
         .then(pl.lit("organisation"))
         .when(by_name.is_not_null())
         .then(pl.lit("name"))
         .alias("_how"),
+    )
+    rest = rest.with_columns(_denied=pl.col("_other").is_not_null() & _contradicted(rest, register))
+    otherwise = rest.select(
+        LINE,
+        "_names",
+        "_denied",
+        *(pl.when(~pl.col("_denied")).then(column).alias(column) for column in ("_other", "_how")),
     )
     valid = pl.when("_valid")
     return (
@@ -208,17 +227,37 @@ def _look_up(frame: pl.DataFrame, register: Register) -> pl.DataFrame:
             valid.then("_code").otherwise("_other").alias("subject_id"),
             valid.then(pl.lit("code")).otherwise("_how").alias(METHOD),
             pl.col("_names").fill_null(0),
+            pl.col("_denied").fill_null(value=False),
         )
         .drop("_other", "_how")
     )
+
+
+def _contradicted(rest: pl.DataFrame, register: Register) -> pl.Series:
+    """Mark rows where ``_other`` bears another name, organisation code or legacy number."""
+    names = register.names.select(_other="subject_id", _key="key", _named=pl.lit(value=True))
+    held = register.held.select(_other="subject_id", _held="key").unique("_other")
+    joined = rest.join(names, on=["_other", "_key"], how="left", maintain_order="left").join(
+        held, on="_other", how="left", maintain_order="left"
+    )
+    misnamed = pl.col("_key").is_not_null() & pl.col("_named").is_null()
+    alien = pl.col("_orgs").list.set_difference(pl.concat_list("_held").list.drop_nulls())
+    two = pl.col("_by_reg").is_not_null() & (pl.col("_by_reg") != pl.col("_other"))
+    return joined.select(
+        (misnamed | (alien.list.len() > 0) | two).fill_null(value=False)
+    ).to_series()
 
 
 def _only(keys: pl.DataFrame, alias: str) -> pl.DataFrame:
     return keys.filter(pl.col("count") == 1).select("key", pl.col("subject_id").alias(alias))
 
 
-def _persons(frame: pl.DataFrame, key: bytes | None) -> pl.DataFrame:
-    """Give natural persons a keyed hash of their id number and drop what names them."""
+def _persons(frame: pl.DataFrame, key: bytes | None, today: date) -> pl.DataFrame:
+    """Give natural persons a keyed hash of their citizen id and drop what names them.
+
+    Only a valid citizen id is one person's alone: a passport's number is not unique among
+    countries, and placeholders and masked numbers stand for many.
+    """
     if "subject_category" not in frame.columns:
         return frame.with_columns(_person=pl.lit(value=False))
     person = (pl.col("subject_category") == "自然人").fill_null(value=False)
@@ -226,8 +265,11 @@ def _persons(frame: pl.DataFrame, key: bytes | None) -> pl.DataFrame:
     if not frame["_person"].any():
         return frame
     numbers = frame["citizen_id"].str.replace_all(r"\s", "").str.to_uppercase()
-    numbers = numbers.set(~numbers.str.contains(_WHOLE_NUMBER), None)
-    ids = [person_id(n, key) if key and n else None for n in numbers]
+    valid = numbers.to_frame("n").select(citizen.is_valid_expr("n", today=today))["n"]
+    ids = [
+        person_id(number, key) if key and fits else None
+        for number, fits in zip(numbers, valid, strict=True)
+    ]
     known = pl.Series(ids, dtype=pl.String)
     by_code = pl.when(known.is_not_null()).then(pl.lit("code"))
     return frame.with_columns(
@@ -271,21 +313,38 @@ def _problem(frame: pl.DataFrame, rule: str, mask: pl.Series, named: str) -> pl.
     return frame.filter(mask).select(LINE, rule=pl.lit(rule), column=pl.lit(column), value=value)
 
 
-def record_ids(frame: pl.DataFrame, contract: Contract) -> pl.Series:
+def record_ids(frame: pl.DataFrame, contract: Contract, *, source: str) -> pl.Series:
     """Return each row's record id: 128 bits of XXH3 over table and key, as 32 hex digits.
 
-    A source's own id, where mapped, stands for the key. Equal input gives equal ids on any machine.
+    A source's own id, where mapped, stands for the key, within ``source`` (the mapping's id of it):
+    other systems count from 1 too. Equal input gives equal ids on any machine.
     """
     parts = [
-        pl.coalesce(pl.col(*part.split("|")).cast(pl.String)).fill_null("") for part in contract.key
+        pl.coalesce(_key_part(name) for name in part.split("|")).fill_null("")
+        for part in contract.key
     ]
     key = pl.concat_str([pl.lit(contract.name), *parts], separator="\x1f")
     own = pl.concat_str(
-        [pl.lit(contract.name), pl.col("authority").fill_null(""), pl.col("source_id")],
+        [
+            *(pl.lit(contract.name), pl.col("authority").fill_null("")),
+            *(pl.lit(source), pl.col("source_id")),
+        ],
         separator="\x1e",
     )
     texts = frame.select(pl.coalesce(own, key).cast(pl.Binary)).to_series()
     return pl.Series("record_id", list(map(xxh3_128_hexdigest, texts.to_list())), dtype=pl.String)
+
+
+def _key_part(column: str) -> pl.Expr:
+    """Return a column of a key; a document's number without blanks, with one kind of bracket."""
+    text = pl.col(column).cast(pl.String)
+    if column != "document_number":
+        return text
+    return (
+        text.str.replace_all(r"\s", "")
+        .str.replace_all(r"[\[【（(﹝［]", "〔")
+        .str.replace_all(r"[\]】）)﹞］]", "〕")
+    )
 
 
 def stable_id(text: str) -> str:

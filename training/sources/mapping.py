@@ -18,6 +18,10 @@ sources:
     fill: false                         # true: only fill what the lake does not know yet
     ignore: [序号]                       # columns left out on purpose
 ```
+
+A mapped ``source_id`` (a source's own key) identifies a record together with the table, the
+authority and the mapping's ``id`` of the source, since other systems count from 1 too: renaming
+that ``id`` makes new records.
 """
 
 from __future__ import annotations
@@ -29,13 +33,21 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self, cast
 
 import polars as pl
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from models import yaml
 from models.errors import ConfigError
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS, contract_named
 from models.records.declared import load_contract
+from training.sources import notation
 
 IDENTITY: Final = (
     "uscc",
@@ -51,6 +63,9 @@ IDENTITY: Final = (
 DERIVED: Final = ("record_id", "subject_id", "known_at", "known_assumed", "source_ref", "findings")
 """Columns that import makes itself."""
 
+FIRST_DAY: Final = date(1949, 10, 1)
+"""Nothing was known to a platform before."""
+
 Format = Literal["auto", "csv", "excel", "parquet", "jsonl", "sql"]
 
 
@@ -59,6 +74,9 @@ def _as_list(value: object) -> object:
 
 
 Headings = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+DateFormat = Annotated[str, AfterValidator(notation.check_format)]
 
 
 class _Part(BaseModel):
@@ -71,9 +89,9 @@ class ColumnMap(_Part):
     source: Headings = Field(alias="from")
     map: dict[str, str] = Field(default_factory=dict[str, str])
     otherwise: str | None = None
-    formats: tuple[str, ...] = ()
+    formats: tuple[DateFormat, ...] = ()
     unit: Literal["元", "万元", "亿元"] | None = None
-    extract: str | None = None
+    extract: Annotated[str, AfterValidator(notation.check_extract)] | None = None
 
     @model_validator(mode="after")
     def _otherwise_needs_map(self) -> Self:
@@ -89,10 +107,10 @@ class KnownAt(_Part):
     """
 
     source: str | None = Field(default=None, alias="from")
-    formats: tuple[str, ...] = ()
+    formats: tuple[DateFormat, ...] = ()
     after: Literal["happened_on"] | None = None
     days: Annotated[int, Field(ge=0, le=3650)] | None = None
-    on: date | None = None
+    on: Annotated[date, Field(ge=FIRST_DAY)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -114,13 +132,13 @@ class KnownAt(_Part):
 class Options(_Part):
     """How to read the files."""
 
-    encoding: str | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: Annotated[str, AfterValidator(notation.check_encoding)] | None = None
+    separator: Annotated[str, AfterValidator(notation.check_separator)] | None = None
     sheet: str | None = None
     header_row: Annotated[int, Field(ge=1)] = 1
     url: str | None = None
     url_env: str | None = None
-    query: str | None = None
+    query: Annotated[str, AfterValidator(notation.check_query)] | None = None
 
     @model_validator(mode="after")
     def _query_needs_url(self) -> Self:

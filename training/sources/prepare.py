@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from models.codes import uscc
 from models.records import gate
-from models.records.contract import Contract
+from models.time import SHANGHAI
+from training.sources import shown
 from training.sources.assign import assign
 from training.sources.convert import convert, select_rows
 from training.sources.identity import METHOD, Identified, Register, identify, record_ids
@@ -40,14 +42,23 @@ class Prepared:
     stated: frozenset[str]
 
 
-def prepare(batch: Batch, plan: Plan, register: Register, *, person_key: bytes | None) -> Prepared:
-    """Map, identify and check one batch."""
+def prepare(
+    batch: Batch, plan: Plan, register: Register, *, person_key: bytes | None, started: datetime
+) -> Prepared:
+    """Map, identify and check one batch of a run that ``started`` then."""
     source, contract = plan.source, plan.contract
     rows = select_rows(batch.frame, plan)
     assignment = assign(plan, rows.columns, file=batch.file)
-    converted = convert(rows, plan, assignment)
-    who = identify(converted.frame, contract, register, strict=source.strict, person_key=person_key)
-    records = _records(who, converted.normalised, contract, batch.file)
+    converted = convert(rows, plan, assignment, started=started)
+    who = identify(
+        converted.frame,
+        contract,
+        register,
+        strict=source.strict,
+        person_key=person_key,
+        today=started.astimezone(SHANGHAI).date(),
+    )
+    records = _records(who, converted.normalised, plan, batch.file)
     early = pl.concat([converted.problems, who.problems]).join(
         records.select(LINE, "source_ref"), on=LINE, how="left"
     )
@@ -60,22 +71,22 @@ def prepare(batch: Batch, plan: Plan, register: Register, *, person_key: bytes |
         good=gated.good.join(problems, on="source_ref", how="anti", maintain_order="left"),
         problems=problems,
         methods=dict(who.frame[METHOD].value_counts().iter_rows()),
-        unused=assignment.unused,
+        unused=shown.headings(assignment.unused),
         stated=frozenset({*assignment.fields, *source.constants, *DERIVED, "subject_type"}),
     )
 
 
-def _records(who: Identified, normalised: pl.Series, contract: Contract, file: str) -> pl.DataFrame:
+def _records(who: Identified, normalised: pl.Series, plan: Plan, file: str) -> pl.DataFrame:
     """Add the columns that import makes: reference, id, findings, what a code tells."""
     ref = pl.concat_str([pl.lit(file), pl.col(LINE).cast(pl.String)], separator="#")
     noted = pl.DataFrame({"V13": normalised, "V02": who.warned})
     findings = [pl.when(rule).then(pl.lit(rule)) for rule in noted.columns]
     frame = who.frame.with_columns(
         ref.alias("source_ref"),
-        record_ids(who.frame, contract),
+        record_ids(who.frame, plan.contract, source=plan.source.id),
         noted.select(findings=pl.concat_list(findings).list.drop_nulls()).to_series(),
     )
-    if "subject_type" in contract.columns:
+    if "subject_type" in plan.contract.columns:
         told = pl.coalesce("subject_type", uscc.subject_type_expr("subject_id"))
         frame = frame.with_columns(told.alias("subject_type"))
     return frame

@@ -29,9 +29,14 @@ class Origin:
     started_at: datetime
 
 
-def entry_id(digest: str, source: str, line: int, rule: str, column: str | None) -> str:
-    """Return the id of one broken rule: the file's content, the line, the rule and the column."""
-    return stable_id(f"{digest}#{source}#{line}#{rule}#{column or ''}")
+def entry_id(
+    digest: str, source: str, line: int, rule: str, column: str | None, *, raw: str
+) -> str:
+    """Return the id of one broken rule: the file's content, the line and row, rule and column.
+
+    A database has no content to tell its states apart, so the row itself (``raw``) counts too.
+    """
+    return stable_id(f"{digest}#{source}#{line}#{rule}#{column or ''}#{raw}")
 
 
 def entries(
@@ -50,8 +55,7 @@ def _refused(
 ) -> pl.DataFrame:
     plan = origin.plan
     bad = prepared.records.join(problems, on="source_ref", how="semi")
-    lines = prepared.rows.filter(pl.col(LINE).is_in(bad[LINE].implode()))
-    raw = lines.select(LINE, raw=pl.struct(pl.exclude(LINE)).struct.json_encode())
+    raw = _raw(prepared, bad[LINE])
     rows = bad.select(
         *("source_ref", LINE, "authority", "region", "happened_on", "known_at"),
         target_record_id=pl.when(_formed(plan)).then("record_id"),
@@ -66,11 +70,17 @@ def _refused(
         strict=pl.lit(plan.source.strict),
     )
     ids = [
-        entry_id(digest, plan.source.id, line, rule, column)
-        for line, rule, column in joined.select("line", "rule", "column").iter_rows()
+        entry_id(digest, plan.source.id, line, rule, column, raw=row)
+        for line, rule, column, row in joined.select("line", "rule", "column", "raw").iter_rows()
     ]
     with_ids = joined.with_columns(record_id=pl.Series(ids, dtype=pl.String))
     return with_ids.select(SCHEMA.names())
+
+
+def _raw(prepared: Prepared, lines: pl.Series) -> pl.DataFrame:
+    """Return source rows, by line, as JSON."""
+    rows = prepared.rows.filter(pl.col(LINE).is_in(lines.implode()))
+    return rows.select(LINE, raw=pl.struct(pl.exclude(LINE)).struct.json_encode())
 
 
 def _formed(plan: Plan) -> pl.Expr:
@@ -85,7 +95,7 @@ def _formed(plan: Plan) -> pl.Expr:
 def _broken(row: BrokenRow, file: str, origin: Origin, digest: str) -> dict[str, object]:
     source = origin.plan.source
     return {
-        "record_id": entry_id(digest, source.id, row.line, row.rule, row.column),
+        "record_id": entry_id(digest, source.id, row.line, row.rule, row.column, raw=row.raw),
         "run_id": origin.run_id,
         "source": source.id,
         "table": origin.plan.contract.name,
@@ -111,7 +121,9 @@ def open_entries(lake: Lake, plan: Plan) -> pl.DataFrame:
     return lake.scan(QUARANTINE).filter(nameless).select(_OPEN).collect()
 
 
-def answered(entries: pl.DataFrame, good: pl.DataFrame, plan: Plan, *, digest: str) -> pl.DataFrame:
+def answered(
+    entries: pl.DataFrame, prepared: Prepared, good: pl.DataFrame, plan: Plan, *, digest: str
+) -> pl.DataFrame:
     """Return ``record_id`` and ``target_record_id`` of open entries whose very row is now good.
 
     So a row whose subject was registered later, and which was imported again, counts as corrected.
@@ -120,7 +132,11 @@ def answered(entries: pl.DataFrame, good: pl.DataFrame, plan: Plan, *, digest: s
     pairs = entries.with_columns(source_ref=place).join(
         good.select("source_ref", target_record_id="record_id"), on="source_ref"
     )
-    rows = pairs.select("line", "rule", "column").iter_rows()
-    ids = [entry_id(digest, plan.source.id, line, rule, column) for line, rule, column in rows]
+    pairs = pairs.join(_raw(prepared, pairs["line"]), left_on="line", right_on=LINE)
+    rows = pairs.select("line", "rule", "column", "raw").iter_rows()
+    ids = [
+        entry_id(digest, plan.source.id, line, rule, column, raw=raw)
+        for line, rule, column, raw in rows
+    ]
     same = pairs["record_id"] == pl.Series(ids, dtype=pl.String)
     return pairs.filter(same).select("record_id", "target_record_id")

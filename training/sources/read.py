@@ -14,6 +14,7 @@ from polars.exceptions import PolarsError
 from models.errors import ConfigError, SourceError
 from models.yaml import nearest
 from training.sources.mapping import Format, Source
+from training.sources.shown import reason
 
 LINE: Final = "__line__"
 BATCH_ROWS: Final = 250_000
@@ -96,10 +97,8 @@ def read_batches(source: Source, path: Path) -> Iterator[Batch]:
     try:
         yield from _read(source, path)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise SourceError(
-            f"{path}: cannot be read: {reason}; check the file and its rights"
-        ) from None
+        why = error.strerror or type(error).__name__
+        raise SourceError(f"{path}: cannot be read: {why}; check the file and its rights") from None
 
 
 def _read(source: Source, path: Path) -> Iterator[Batch]:
@@ -162,9 +161,10 @@ def check_lines(path: Path, *, end: bytes = b"\n", shown: Path | None = None) ->
 
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return ``frame`` without columns of bytes or of foreign objects: they become text."""
+    """Return ``frame`` without columns of bytes, durations or foreign objects: they become text."""
+    odd = pl.Binary | pl.Object | pl.Duration
     return frame.with_columns(
-        _as_readable(column) for column in frame if column.dtype in (pl.Binary(), pl.Object())
+        _as_readable(column) for column in frame if isinstance(column.dtype, odd)
     )
 
 
@@ -173,6 +173,8 @@ def _as_readable(column: pl.Series) -> pl.Series:
         values = cast("list[object]", column.to_list())
         texts = [None if value is None else str(value) for value in values]
         return pl.Series(column.name, texts, dtype=pl.String)
+    if isinstance(column.dtype, pl.Duration):
+        return column.dt.to_string()
     try:
         return column.cast(pl.String)
     except PolarsError:
@@ -191,7 +193,7 @@ def _read_parquet(path: Path) -> Iterator[Batch]:
             yield Batch(file=path.name, frame=numbered(readable(scan.head(0).collect()), first))
     except (PolarsError, OSError) as error:
         raise SourceError(
-            f"{path}: not a readable Parquet file ({_short(error)}); "
+            f"{path}: not a readable Parquet file ({reason(error)}); "
             "it may be truncated: copy it again"
         ) from None
 
@@ -199,14 +201,38 @@ def _read_parquet(path: Path) -> Iterator[Batch]:
 def _read_json_lines(path: Path) -> Iterator[Batch]:
     lines = check_lines(path)
     try:
-        with path.open("rb") as file:
-            frame = pl.read_ndjson(file, infer_schema_length=None)
+        frame = _json_frame(path)
     except PolarsError:
         frame = pl.DataFrame()
     check_headings(path, frame.columns)
-    # Empty lines leave no row behind, so that rows could not be told from lines.
-    regular = frame.width > 0 and frame.height == lines
+    # Empty lines leave no row behind, so that rows could not be told from lines; a float inside a
+    # cell may have been a whole number of too many digits for one.
+    inexact = any("Float" in str(dtype) for dtype in frame.dtypes)
+    regular = frame.width > 0 and frame.height == lines and not inexact
     yield Batch(file=path.name, frame=numbered(frame, 1)) if regular else _json_by_line(path)
+
+
+def _json_frame(path: Path) -> pl.DataFrame:
+    """Read regular lines; a column of numbers with a fraction somewhere is the text of them.
+
+    A float would lose digits of the whole numbers beside it.
+    """
+    with path.open("rb") as file:
+        frame = pl.read_ndjson(file, infer_schema_length=None)
+    as_text = {n: text for n, dtype in frame.schema.items() if (text := _textual(dtype))}
+    if not as_text:
+        return frame
+    with path.open("rb") as file:
+        frame = pl.read_ndjson(file, infer_schema_length=None, schema_overrides=as_text)
+    plain = [name for name, dtype in as_text.items() if dtype == pl.String]
+    return frame.with_columns(pl.col(plain).str.strip_suffix(".0"))
+
+
+def _textual(dtype: pl.DataType) -> pl.DataType | None:
+    """Return the type that keeps the digits of numbers read as ``dtype``; null where it does."""
+    if dtype.is_float():
+        return pl.String()
+    return pl.List(pl.String()) if dtype in (pl.List(pl.Float64()), pl.List(pl.Float32())) else None
 
 
 def _json_by_line(path: Path) -> Batch:
@@ -230,6 +256,8 @@ def _json_by_line(path: Path) -> Batch:
                 broken.append(BrokenRow(line, "F05", None, text[:200], text))
     if not rows:
         raise SourceError(f"{path}: no line holds a JSON object; one object per line is expected")
+    if not any(len(row) > 1 for row in rows):
+        raise SourceError(f"{path}: no object has a field; check how the file was exported")
     frame = pl.from_dicts(rows, infer_schema_length=None).with_columns(pl.col(LINE).cast(pl.Int64))
     return Batch(file=path.name, frame=frame, broken=tuple(broken))
 
@@ -238,8 +266,3 @@ def _plain(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _short(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__

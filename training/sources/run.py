@@ -26,6 +26,7 @@ from training.sources.prepare import Prepared, prepare
 from training.sources.quarantine import Origin, answered, entries, open_entries
 from training.sources.read import Batch, find_files, read_batches
 from training.sources.seen import Seen
+from training.sources.shown import headings
 
 Advance = Callable[[int], None]
 log = logger(__name__)
@@ -35,6 +36,8 @@ COMMIT_ROWS: Final = 1_000_000
 
 WORKERS: Final = 2
 """Batches prepared at once: the work is half in Python, so more would only hold more memory."""
+
+_STATED: Final = "__stated__"
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -71,7 +74,7 @@ class Tally:
         self.by_organisation += methods.get("organisation", 0)
         self.by_name += methods.get("name", 0)
         self.unmatched += methods.get(None, 0)
-        self.unused = tuple(dict.fromkeys((*self.unused, *prepared.unused)))
+        self.unused = headings(dict.fromkeys((*self.unused, *prepared.unused)))
 
     @property
     def accepted(self) -> int:
@@ -126,7 +129,9 @@ def _import_source(run: _Run, plan: Plan, paths: list[Path], seen: Seen, advance
     settling = _Settling(run, plan, tally, seen, open_entries(run.lake, plan))
 
     def prepared(item: tuple[str, Batch]) -> tuple[str, Prepared]:
-        return item[0], prepare(item[1], plan, register, person_key=run.person_key)
+        return item[0], prepare(
+            item[1], plan, register, person_key=run.person_key, started=run.started_at
+        )
 
     for digest, done in _ahead(prepared, _batches(plan, paths, run.root)):
         settling.take(done, digest)
@@ -188,8 +193,8 @@ class _Settling:
     """What becomes of a source's batches: counted, kept in the lake, or put in quarantine.
 
     Good rows wait in ``pending`` until they are worth a commit. ``open`` holds the entries of
-    earlier runs that name no record yet, ``answers`` the records now found for them; ``stated``
-    are the columns that the waiting rows say something about.
+    earlier runs that name no record yet, ``answers`` the records now found for them. Each waiting
+    frame stands with the columns it says something about.
     """
 
     run: _Run
@@ -197,33 +202,36 @@ class _Settling:
     tally: Tally
     seen: Seen
     open: pl.DataFrame
-    pending: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    pending: list[tuple[frozenset[str], pl.DataFrame]] = field(
+        default_factory=list[tuple[frozenset[str], pl.DataFrame]]
+    )
     answers: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
-    stated: set[str] = field(default_factory=set[str])
 
     def take(self, prepared: Prepared, digest: str) -> None:
         """Settle one batch of the file whose content has this digest."""
         self.tally.count(prepared)
-        if self.stated ^ prepared.stated and not self.plan.source.fold:
-            self.flush()
-            self.stated.clear()
-        self.stated.update(prepared.stated)
+        good, problems = prepared.good, prepared.problems
         if self.plan.source.fold:
             # The earliest row of a record may be in the last file, so all rows wait for it.
-            self.pending.append(self._folded(prepared.good))
-            self._answer(prepared.good, digest)
-            self._quarantine(prepared, prepared.problems, digest)
-            return
-        good, repeated = self._first_of_key(prepared.good)
-        self.pending.append(good)
-        self._answer(good, digest)
-        self._quarantine(prepared, pl.concat([prepared.problems, repeated]), digest)
-        if sum(frame.height for frame in self.pending) >= COMMIT_ROWS:
+            good = self._folded(good)
+        else:
+            good, repeated = self._first_of_key(good)
+            problems = pl.concat([problems, repeated])
+        self.pending.append((prepared.stated, good))
+        self._answer(prepared, good, digest)
+        self._quarantine(prepared, problems, digest)
+        waiting = sum(frame.height for _, frame in self.pending)
+        if waiting >= COMMIT_ROWS and not self.plan.source.fold:
             self.flush()
 
     def flush(self) -> None:
-        """Bring the waiting rows into the lake, in one commit."""
-        good = pl.concat(self.pending) if self.pending else pl.DataFrame()
+        """Bring the waiting rows into the lake, in one commit for each set of columns stated."""
+        stated = list(dict.fromkeys(columns for columns, _ in self.pending))
+        frames = [
+            frame.with_columns(pl.lit(stated.index(columns)).alias(_STATED))
+            for columns, frame in self.pending
+        ]
+        good = pl.concat(frames) if frames else pl.DataFrame()
         self.pending.clear()
         if good.is_empty():
             return
@@ -232,7 +240,17 @@ class _Settling:
             first = self.seen.first(good["record_id"])
             self.tally.collapsed += int((~first).sum())
             good = good.filter(first)
-        table, silent = self.plan.contract.name, set(good.columns) - self.stated
+        for index, columns in enumerate(stated):
+            self._merge(good.filter(pl.col(_STATED) == index).drop(_STATED), columns)
+        answers = pl.concat(self.answers) if self.answers else pl.DataFrame()
+        self.answers.clear()
+        if not answers.is_empty():
+            self.run.lake.merge(QUARANTINE, answers, fill=True)
+
+    def _merge(self, good: pl.DataFrame, stated: frozenset[str]) -> None:
+        if good.is_empty():
+            return
+        table, silent = self.plan.contract.name, set(good.columns) - stated
         if table in self.run.lake.tables():
             # A source without a column says nothing about it: what is stored stays.
             good = good.drop(silent & set(self.run.lake.schema(table)))
@@ -240,10 +258,6 @@ class _Settling:
         self.tally.inserted += merged.inserted
         self.tally.updated += merged.updated
         self.tally.unchanged += merged.unchanged
-        answers = pl.concat(self.answers) if self.answers else pl.DataFrame()
-        self.answers.clear()
-        if not answers.is_empty():
-            self.run.lake.merge(QUARANTINE, answers, fill=True)
 
     def _first_of_key(self, good: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Keep the first row of each record; the others are refused as V10."""
@@ -273,10 +287,10 @@ class _Settling:
         # Filling, so that a rerun leaves the entries of the run that found them.
         self.run.lake.merge(QUARANTINE, Quarantine.validate(refused), fill=True)
 
-    def _answer(self, good: pl.DataFrame, digest: str) -> None:
+    def _answer(self, prepared: Prepared, good: pl.DataFrame, digest: str) -> None:
         """Note which rows, refused for want of a subject or a number, are records now."""
         if not self.open.is_empty():
-            self.answers.append(answered(self.open, good, self.plan, digest=digest))
+            self.answers.append(answered(self.open, prepared, good, self.plan, digest=digest))
 
 
 def _record_run(run: _Run, plan: Plan, tally: Tally, started: datetime) -> None:

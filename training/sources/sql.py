@@ -13,6 +13,7 @@ from models.errors import ConfigError, SourceError
 from training.sources import read
 from training.sources.mapping import Source
 from training.sources.read import LINE, Batch
+from training.sources.shown import listed, reason
 
 
 def read_sql(source: Source) -> Iterator[Batch]:
@@ -24,7 +25,7 @@ def read_sql(source: Source) -> Iterator[Batch]:
     options = source.options
     try:
         url = sa.make_url(_address(source))
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number
         raise ConfigError(
             f"source {source.id!r}: the database address is not of the form dialect://user:password@host/name"
         ) from None
@@ -52,9 +53,9 @@ def read_sql(source: Source) -> Iterator[Batch]:
             "write the address as dialect://user:password@host/name, such as postgresql+psycopg://…"
         ) from None
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        why = reason(getattr(error, "orig", None) or error)
         shown = url.set(query={}).render_as_string()  # a password may also stand in the options
-        raise SourceError(f"source {source.id!r}: {shown} refused the query: {reason}") from None
+        raise SourceError(f"source {source.id!r}: {shown} refused the query: {why}") from None
 
 
 def _columns(source: Source, result: sa.CursorResult[tuple[object, ...]]) -> list[str]:
@@ -63,9 +64,9 @@ def _columns(source: Source, result: sa.CursorResult[tuple[object, ...]]) -> lis
     columns = list(result.keys())
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated or LINE in columns:
-        wrong = ", ".join(map(repr, repeated or [LINE]))
+        wrong = listed(repeated or [LINE])
         raise SourceError(
-            f"source {source.id!r}: the query gives the column {wrong} "
+            f"source {source.id!r}: the query gives the column '{wrong}' "
             f"{'twice' if repeated else 'that is reserved'}; name it with AS"
         )
     return columns

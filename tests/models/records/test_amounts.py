@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.records.amounts import fine_agrees, fines_in, parse_amount
+from models.records.amounts import LONGEST, fine_agrees, fines_in, parse_amount
 
 DIGITS = "零壹贰叁肆伍陆柒捌玖"
 
@@ -101,3 +103,23 @@ def test_agreement_of_amount_and_text() -> None:
     )
     verdict = frame.select(fine_agrees("amount", "text")).to_series()
     assert verdict.to_list() == [True, False, True, None, None, None, False]
+
+
+def test_a_fine_is_found_among_blanks_and_not_beyond_the_length_looked_at() -> None:
+    assert fines_in("罚款" + " " * 50_000 + "2000 元") == (2_000.0,)
+    assert fines_in("长" * (LONGEST - 10) + "罚款1元") == (1.0,)
+    assert fines_in("长" * LONGEST + "罚款1元") == ()
+
+
+@pytest.mark.parametrize("part", ["罚款1", "罚款一", "处1", "罚款1,", "处一万", "罚款："])
+@pytest.mark.parametrize("fill", [" ", "\u3000", "1", "万", ",", "：", ""])
+def test_no_text_takes_time_out_of_all_proportion(part: str, fill: str) -> None:
+    """Four times the text may take four times as long, not sixteen times and more."""
+
+    def seconds(length: int) -> float:
+        text = part + fill * length if fill else part * (length // len(part))
+        begin = perf_counter()
+        fines_in(text + "x")
+        return perf_counter() - begin
+
+    assert min(seconds(16_001 + n) for n in range(3)) < 40 * seconds(4_000) + 0.02

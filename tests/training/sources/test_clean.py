@@ -182,6 +182,13 @@ def test_whole_numbers(value: str, number: int | None) -> None:
     assert clean.to_integer(column(value))[0] == number
 
 
+def test_whole_numbers_keep_every_digit() -> None:
+    values = ["9007199254740993", "9,007,199,254,740,993", "-9007199254740993", "1.5万", "x", None]
+    exact = 9_007_199_254_740_993
+    assert clean.to_integer(column(*values)).to_list() == [exact, exact, -exact, 15_000, None, None]
+    assert clean.to_integer(column("9007199254740993.0"))[0] is None  # which one it is, none knows
+
+
 def test_numbers_stored_as_such_are_scaled() -> None:
     stored = pl.Series([0.2, None, math.nan])
     assert clean.rescale(stored, "万元").to_list() == [2000, None, None]

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import pytest
 
-from models.errors import ConfigError
+from models.errors import ConfigError, SourceError
 from models.records.contracts import contract_named
+from training.sources import clean
 from training.sources.assign import assign
 from training.sources.convert import Converted, convert, select_rows
 from training.sources.mapping import Plan, Source
 from training.sources.read import LINE, numbered
+
+STARTED = dt.datetime(2026, 6, 1, 8, tzinfo=dt.UTC)
 
 Cells = list[object]
 Columns = Mapping[str, Sequence[object] | pl.Series]
@@ -27,7 +30,7 @@ def plan(target: str = "penalty", **fields: object) -> Plan:
 def converted(columns: Columns, /, **fields: object) -> Converted:
     frame = numbered(pl.DataFrame(columns), 2)
     given = plan(**fields)  # type: ignore[arg-type]
-    return convert(frame, given, assign(given, frame.columns))
+    return convert(frame, given, assign(given, frame.columns), started=STARTED)
 
 
 def cells(column: str, columns: Columns, /, **fields: object) -> Cells:
@@ -285,3 +288,88 @@ def test_ownership_is_read_from_its_words() -> None:
         "ownership", {"所有制": ["国有企业"]}, target="subject", columns={"ownership": "所有制"}
     )
     assert owned == ["国有"]
+
+
+# When it was known
+
+ASSUMED: dict[str, object] = {"after": "happened_on", "days": 9}
+
+
+def known(days: Cells, known_at: Mapping[str, object]) -> Cells:
+    columns = {"CF_JDRQ": ["2024-01-01"] * len(days), "报送": days}
+    if known_at == ASSUMED:
+        columns = {"CF_JDRQ": days}
+    return converted(columns, known_at=known_at).frame["known_at"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        ("1986-05-04 02:30", dt.datetime(1986, 5, 3, 18, tzinfo=dt.UTC)),
+        ("1949-10-01", dt.datetime(1949, 9, 30, 16, tzinfo=dt.UTC)),
+        ("1986-09-14 00:30", dt.datetime(1986, 9, 13, 15, 30, tzinfo=dt.UTC)),
+    ],
+)
+def test_a_time_that_summer_time_left_out_is_the_end_of_the_gap(
+    written: str, instant: dt.datetime
+) -> None:
+    assert known([written], {"from": "报送"}) == [instant]
+
+
+def test_every_midnight_can_be_assumed() -> None:
+    """On 1947-04-15 and 1949-05-01 the clocks of Shanghai had none."""
+    days = [dt.date(1940, 1, 1) + dt.timedelta(n) for n in range(20_000)]
+    local = pl.Series(days).cast(pl.Datetime("us"))
+    instants = clean.from_shanghai(local)
+    assert instants.null_count() == 0
+    back = instants.dt.convert_time_zone("Asia/Shanghai")
+    assert back.dt.date().to_list() == days
+    assert set(back.dt.hour()) == {0, 1}
+    assert known([dt.date(1947, 4, 6), dt.date(1949, 4, 22)], ASSUMED) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "sentinel", ["0001-01-01", "1900-01-01", "1949-09-30", "2026-06-03", "9999-12-31 23:59:59"]
+)
+def test_a_time_of_report_outside_all_records_is_named(sentinel: str) -> None:
+    columns = {"报送": ["2024-01-02", sentinel], "CF_JDRQ": ["2024-01-01"] * 2}
+    for how in ({"from": "报送"}, {"from": "报送", "days": 3}):
+        found = converted(columns, known_at=how)
+        assert found.frame["known_at"][1] is None
+        assert found.problems.select(LINE, "rule", "column", "value").rows() == [
+            (3, "F01", "known_at", sentinel)
+        ]
+
+
+def test_nothing_is_known_later_than_the_run_began() -> None:
+    """Clocks may differ by a day; an assumption may reach into the future."""
+    assert known(["2026-06-02 07:00"], {"from": "报送"}) == [STARTED]
+    assert known(["2026-05-30", "2026-06-01", "2099-01-01", "9999-12-31"], ASSUMED) == [STARTED] * 4
+    assert known(["2026-05-01"], {"on": "2027-01-01"}) == [STARTED]
+    assert known([dt.date(1, 1, 1), dt.date(9999, 12, 31)], ASSUMED) == [None, STARTED]
+
+
+def test_durations_become_text() -> None:
+    assert cells("remark", {"备注": [dt.timedelta(days=1), None]}) == ["P1D", None]
+
+
+def test_messages_show_few_headings_and_no_personal_ones() -> None:
+    number, mobile = "11010519491231002X", "13912345678"
+    columns = {number: [1], mobile: [1], "长" * 99: [1]} | {f"列{n}": [1] for n in range(40)}
+    frame = numbered(pl.DataFrame(columns), 2)
+    with pytest.raises(ConfigError) as caught:
+        select_rows(frame, plan(where="不是条件"))
+    with pytest.raises(SourceError) as absent:
+        assign(plan(columns={"remark": "没有"}), frame.columns)
+    for said in (str(caught.value), str(absent.value)):
+        assert number not in said
+        assert mobile not in said
+        assert "长" * 41 not in said
+        assert "and 23 more" in said
+
+
+def test_an_error_quotes_no_value_of_a_cell() -> None:
+    frame = numbered(pl.DataFrame({"a": ["某某的住址"]}), 2)
+    with pytest.raises(ConfigError, match="cannot be applied: conversion") as caught:
+        select_rows(frame, plan(where="CAST(a AS INT) > 1"))
+    assert "某某" not in str(caught.value)

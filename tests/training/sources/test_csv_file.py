@@ -82,12 +82,6 @@ def test_wrong_declared_encoding_says_what_fits(tmp_path: Path) -> None:
         batches("a\n甲\n", tmp_path, encoding="ascii")
 
 
-@pytest.mark.parametrize("name", ["utf-88", "base64", "hex", "国标"])
-def test_unknown_encoding_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=f"unknown encoding '{name}'"):
-        batches("a\n1\n", tmp_path, encoding=name)
-
-
 def test_mixed_encodings_name_the_lines(tmp_path: Path) -> None:
     content = b"a\nb\n" + "沈阳市\n".encode() + b"c\n" + b"\xff\xff\n" + "大连".encode("gbk")
     with pytest.raises(SourceError, match=r"utf-8: line 5; gb18030: line \d"):

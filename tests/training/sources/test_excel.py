@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from models.errors import SourceError
+from training.sources import excel
 from training.sources.excel import read_excel
 from training.sources.mapping import Options
 from training.sources.read import LINE, Batch
@@ -192,4 +193,52 @@ def test_an_archive_that_is_no_workbook_is_an_error(tmp_path: Path) -> None:
 def test_a_heading_we_use_ourselves_is_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", ("Sheet", [["a", "__line__"], ["1", "2"]]))
     with pytest.raises(SourceError, match="'__line__' is reserved"):
+        read(path)
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.mark.parametrize(
+    "far",
+    [
+        b'<row r="100000"><c r="AMJ100000"><v>1</v></c></row>',
+        b"<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>",
+        b'<row r="2"><c s="1" r="XFD2"><v>1</v></c></row><row r="90000"><c><v>1</v></c></row>',
+    ],
+)
+def test_cells_far_outside_are_refused_before_they_take_memory(far: bytes, tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", ("Sheet", [["a"], ["1"]]))
+    rewrite(path, SHEET, b"</sheetData>", far + b"</sheetData>")
+    with pytest.raises(SourceError, match=r"span [0-9]+ rows and [0-9]+ columns, more than 5"):
+        read(path)
+
+
+def test_a_dimension_alone_spans_nothing(tmp_path: Path) -> None:
+    """Sheets with formatted columns say so, although they hold little."""
+    path = workbook(tmp_path / "a.xlsx", ("Sheet", [["a"], ["1"]]))
+    rewrite(path, SHEET, b'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"')
+    assert read(path).frame["a"].to_list() == ["1"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workbook(tmp_path / "a.xlsx", ("Sheet", [["a"], ["1"]]))
+    monkeypatch.setattr(excel, "MAX_BYTES", 3 << 20)
+    read(path)
+    rewrite(path, SHEET, b"</sheetData>", b" " * (4 << 20) + b"</sheetData>")
+    assert path.stat().st_size < 5 << 20
+    with pytest.raises(SourceError, match="unpacks to 4 MiB, more than 3; split the workbook"):
+        read(path)
+
+
+def test_a_part_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", ("Sheet", [["a"], ["1"]]))
+    rewrite(path, SHEET, b"</sheetData>", b" " * (1 << 20) + b"</sheetData>")
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo(SHEET).file_size
+    content = path.read_bytes()
+    path.write_bytes(content.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    with pytest.raises(SourceError, match=r"not a readable workbook .*sheet1.xml is damaged"):
         read(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 
 import polars as pl
 import pytest
@@ -30,6 +31,7 @@ from training.sources.mapping import IDENTITY
 from training.sources.read import LINE
 
 Row = dict[str, str | None]
+TODAY = date(2026, 6, 1)
 KEY = b"a key for tests, long enough"
 A, B, C = (make_uscc("91", "210102", body=f"MA0{n:05d}") for n in (1, 2, 3))
 SHARED = [make_uscc("92", "210102", body=f"MA1{n:05d}") for n in (1, 2)]
@@ -84,7 +86,7 @@ def found(
     known: Register = REGISTER,
 ) -> Identified:
     contract = contract_named(table)
-    return identify(frame(rows, table), contract, known, strict=strict, person_key=key)
+    return identify(frame(rows, table), contract, known, strict=strict, person_key=key, today=TODAY)
 
 
 def one(
@@ -235,14 +237,74 @@ def test_subjects_need_a_code_of_their_own() -> None:
 
 def test_a_contracts_own_column_called_method_stays() -> None:
     rows = frame([{"uscc": A}], "inspection").with_columns(method=pl.lit("双随机"))
-    result = identify(rows, contract_named("inspection"), REGISTER, strict=False, person_key=None)
+    result = identify(
+        rows,
+        contract_named("inspection"),
+        REGISTER,
+        strict=False,
+        person_key=None,
+        today=TODAY,
+    )
     assert result.frame["method"].to_list() == ["双随机"]
+
+
+# What contradicts a key
+
+ALIEN = complete_organisation_code("12345678")
+
+
+@pytest.mark.parametrize("name", [NAMES[B], "张三五金店"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"organisation_code": A[8:17]},
+        {"uscc": A[8:17]},
+        {"taxpayer_number": f"210102{A[8:17]}"},
+        {"taxpayer_number": f"110101{A[8:17]}000"},
+        {"registration_number": OLD_NUMBER},
+        {"uscc": OLD_NUMBER},
+    ],
+)
+def test_a_key_finds_nobody_of_another_name(row: Row, name: str) -> None:
+    result = found({**row, "subject_name": name})
+    assert result.frame["subject_id"].to_list() == [None]
+    assert result.frame[METHOD].to_list() == [None]
+    named = result.problems.filter(rule="V04").select("column", "value").rows()
+    assert named == [("subject_name", name)]
+    assert one(row={**row, "subject_name": NAMES[A]})[0] == A
+    assert one(row=row)[0] == A
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"organisation_code": ALIEN},
+        {"organisation_code": B[8:17]},
+        {"uscc": B[:17] + ("0" if B[17] != "0" else "1")},
+        {"taxpayer_number": f"210102{ALIEN}"},
+    ],
+)
+def test_a_name_finds_nobody_of_another_organisation_code(row: Row) -> None:
+    subject, method, rules = one(row={**row, "subject_name": NAMES[A]})
+    assert (subject, method) == (None, None)
+    assert "V04" in rules
+
+
+def test_keys_that_disagree_find_nobody() -> None:
+    row: Row = {"organisation_code": B[8:17], "registration_number": OLD_NUMBER}
+    assert one(row=row) == (None, None, ["V04"])
+    assert one(row={"organisation_code": A[8:17], "taxpayer_number": f"210102{B[8:17]}"})[0] is None
+
+
+@pytest.mark.parametrize("region", ["000000", "990102", "160101"])
+def test_a_tax_number_of_no_region_is_none(region: str) -> None:
+    assert one(taxpayer_number=region + A[8:17]) == (None, None, ["S01"])
 
 
 # Natural persons
 
 PERSON: Row = {"subject_category": "自然人", "subject_name": "某某"}
-NUMBER = "210102199001011234"
+NUMBER = "210102199001011237"
 
 
 def test_a_person_is_known_by_a_keyed_hash_and_the_name_is_dropped() -> None:
@@ -256,7 +318,7 @@ def test_a_person_is_known_by_a_keyed_hash_and_the_name_is_dropped() -> None:
 
 
 def test_one_number_is_one_person_under_one_key() -> None:
-    spellings = ["21010219900101123x", " 21010219900101123X", "210102 19900101 123X"]
+    spellings = ["11010519491231002x", " 11010519491231002X", "110105 19491231 002X"]
     ids = {one(row=PERSON, citizen_id=number)[0] for number in spellings}
     assert len(ids) == 1
     assert one(row=PERSON, citizen_id=NUMBER, key=b"another key")[0] not in ids
@@ -265,7 +327,14 @@ def test_one_number_is_one_person_under_one_key() -> None:
 
 @pytest.mark.parametrize(
     ("number", "key"),
-    [(NUMBER, None), (None, KEY), ("2101**********1234", KEY), ("2101", KEY), ("不便透露", KEY)],
+    [(NUMBER, None), (None, KEY), ("2101**********1234", KEY), ("2101", KEY), ("不便透露", KEY)]
+    + [
+        (number, KEY)
+        for number in (
+            *("0" * 18, "1" * 18, "NULLNULL", "E12345678", "护照E12345678", "11010519491231002"),
+            *("110105491231002", NUMBER[:17] + "8", "210102209001011230"),
+        )
+    ],
 )
 def test_a_person_who_cannot_be_hashed_is_refused(number: str | None, key: bytes | None) -> None:
     assert one(row=PERSON, citizen_id=number, key=key) == (None, None, ["S03"])
@@ -283,9 +352,9 @@ def test_a_refused_persons_name_stands_in_no_problem() -> None:
 # Record ids
 
 
-def ids(rows: Sequence[Row]) -> list[str]:
+def ids(rows: Sequence[Row], source: str = "s") -> list[str]:
     typed = found(*rows).frame
-    return record_ids(typed, contract_named("penalty")).to_list()
+    return record_ids(typed, contract_named("penalty"), source=source).to_list()
 
 
 def test_record_ids_tell_authority_number_and_subject_apart() -> None:
@@ -300,6 +369,24 @@ def test_a_sources_own_id_stands_for_the_key() -> None:
     base: Row = {"uscc": A, "source_id": "7", "authority": "甲局"}
     assert ids([base]) == ids([base | {"document_number": "2"}])
     assert ids([base]) != ids([base | {"authority": "乙局"}])
+
+
+def test_a_sources_own_id_counts_within_its_source() -> None:
+    """Two systems that count their rows from 1 have no record in common."""
+    row: Row = {"uscc": A, "source_id": "1", "authority": "甲局"}
+    assert ids([row], "a") != ids([row], "b")
+    keyed: Row = {"uscc": A, "document_number": "1", "authority": "甲局"}
+    assert ids([keyed], "a") == ids([keyed], "b")
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["沈罚[2024]1号", "沈罚【2024】1号", "沈罚（2024）1号", "沈罚(2024) 1 号", "沈罚﹝2024﹞1号"],
+)
+def test_the_brackets_and_blanks_of_a_number_make_no_other_record(number: str) -> None:
+    base: Row = {"uscc": A, "authority": "甲局"}
+    same = ids([base | {"document_number": "沈罚〔2024〕1号"}, base | {"document_number": number}])
+    assert same[0] == same[1]
 
 
 def test_ids_are_the_same_in_every_process() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from models.errors import ConfigError
 from training.sources.mapping import load_mapping
+from training.sources.notation import check_format, check_query
 
 GOOD = """\
 sources:
@@ -71,12 +72,26 @@ def test_a_right_mapping_loads(tmp_path: Path) -> None:
         ("files: [penalty.csv]", "files: []", 2, "name one input: 'files', or 'options'"),
         ("    id: penalty", "    id: a b", None, ""),
         ("strict: true", "options: {query: SELECT 1}", 5, "exactly one of url and url_env"),
-        ("strict: true", "options: {url: 'x://', url_env: X, query: q}", 5, "exactly one of url"),
+        ("strict: true", "options: {url: 'x://', url_env: X, query: SELECT 1}", 5, "exactly one"),
         ("strict: true", "options: {url: 'sqlite://'}", 5, "a database address needs a query"),
-        ("strict: true", "options: {url: 'x://', query: q}", 2, "name one input"),
+        ("strict: true", "options: {url: 'x://', query: SELECT 1}", 2, "name one input"),
         ("strict: true", "format: sql", 2, "format 'sql' takes no files"),
         ("strict: true", "format: dbf", 5, "'dbf' is not allowed"),
-        ("strict: true", "options: {separator: '||'}", 5, "at most 1 character"),
+        ("strict: true", "options: {separator: '||'}", 5, "is not one ASCII character"),
+        ("strict: true", "options: {separator: '，'}", 5, "is not one ASCII character"),
+        ("strict: true", "options: {encoding: undefined}", 5, "unknown encoding 'undefined'"),
+        ("strict: true", 'options: {encoding: "utf-8\\0"}', 5, "unknown encoding"),
+        ("strict: true", "options: {encoding: base64}", 5, "unknown encoding 'base64'"),
+        ("strict: true", "options: {encoding: 国标}", 5, "unknown encoding '国标'"),
+        ("unit: 万元", "extract: '(?=a)(b)'", 7, "cannot be used: look-around"),
+        ("unit: 万元", "extract: '(a'", 7, "the pattern '(a' cannot be used"),
+        ("unit: 万元", "extract: 罚款", 7, "the pattern '罚款' has no group"),
+        ("unit: 万元", "formats: ['%H']", 7, "the format '%H' tells no date"),
+        ("unit: 万元", "formats: ['%p']", 7, "the format '%p' tells no date"),
+        ("unit: 万元", "formats: [foo]", 7, "the format 'foo' tells no date"),
+        ("unit: 万元", "formats: ['']", 7, "the format '' tells no date"),
+        ("{from: 报送时间}", "{from: a, formats: ['%Q']}", 10, "the format '%Q' tells no date"),
+        ("{from: 报送时间}", "{on: 1949-09-30}", 10, "greater than or equal to"),
         ("strict: true", "options: {header_row: 0}", 5, "greater than or equal to 1"),
         ("unit: 万元", "otherwise: x", 7, "'otherwise' is for values that 'map' does not name"),
         ('"210100"', "210100", 9, "expected text, got 210100; put it in quotes"),
@@ -94,6 +109,44 @@ def test_every_fault_is_named_with_its_line(
     said = fault(text, tmp_path)
     assert message in said
     assert said.startswith(f"mapping.yml:{line or ''}")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("DROP TABLE a", "must begin with SELECT or WITH"),
+        ("-- SELECT 1\nDELETE FROM a", "must begin with SELECT or WITH"),
+        ("SELEC 1", "must begin with SELECT or WITH"),
+        ("", "must begin with SELECT or WITH"),
+        ("SELECT 1; SELECT 2", "more than one statement"),
+        ("SELECT 1 /*! ; DROP TABLE a */", "more than one statement"),
+        ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", r"would write \(DELETE\)"),
+        ("SELECT * INTO b FROM a", r"would write \(INTO\)"),
+    ],
+)
+def test_a_query_only_reads(query: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_query(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 1",
+        "SELECT 'a DROP TABLE b', \"delete\" FROM a; ",
+        "/* all */ SELECT a -- DROP\nFROM b",
+        "WITH x AS (SELECT 1) SELECT updated_at, created FROM x",
+    ],
+)
+def test_a_query_that_reads_is_taken_as_it_is(query: str) -> None:
+    assert check_query(query) == query
+
+
+@pytest.mark.parametrize(
+    "form", ["excel", "%Y-%m-%d", "%d/%m/%Y %H:%M:%S", "%Y年度%m月", "%d/%m/%y", "%Y%j", "%F"]
+)
+def test_formats_that_tell_a_date(form: str) -> None:
+    assert check_format(form) == form
 
 
 def test_all_faults_of_a_mapping_come_at_once(tmp_path: Path) -> None:

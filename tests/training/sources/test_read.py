@@ -148,6 +148,11 @@ def test_parquet_bytes_become_text(tmp_path: Path) -> None:
     assert batch.frame["bytes"].to_list() == ["/wA=", ""]
 
 
+def test_parquet_durations_become_text(tmp_path: Path) -> None:
+    (batch,) = batches(parquet(tmp_path, pl.DataFrame({"耗时": [dt.timedelta(hours=5), None]})))
+    assert batch.frame["耗时"].to_list() == ["PT5H", None]
+
+
 def test_parquet_with_our_own_column_is_refused(tmp_path: Path) -> None:
     path = parquet(tmp_path, pl.DataFrame({LINE: [1]}))
     with pytest.raises(SourceError, match="'__line__' is reserved"):
@@ -192,6 +197,23 @@ def test_json_values_of_several_types_survive(tmp_path: Path) -> None:
     batch = jsonl(tmp_path, '{"a": 1, "b": {"c": [1]}}\n{"a": "x", "b": null}\n\n')
     assert batch.frame["a"].to_list() == ["1", "x"]
     assert json.loads(str(batch.frame["b"][0])) == {"c": [1]}
+
+
+def test_json_whole_numbers_keep_their_digits_beside_others(tmp_path: Path) -> None:
+    batch = jsonl(
+        tmp_path,
+        '{"n": 9007199254740993, "s": {"n": 9007199254740993}}\n{"n": 1.5, "s": {"n": 0.5}}\n',
+    )
+    assert batch.frame["n"].to_list() == ["9007199254740993", "1.5"]
+    assert json.loads(str(batch.frame["s"][0])) == {"n": 9007199254740993}
+    plain = jsonl(tmp_path, '{"n": 9007199254740993}\n{"n": 2.0}\n{"n": null}\n')
+    assert plain.frame["n"].to_list() == ["9007199254740993", "2", None]
+
+
+@pytest.mark.parametrize("content", ["{}", "{}\n{}\n", "{}\n\n{}"])
+def test_json_objects_without_a_field_are_an_error(content: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no object has a field"):
+        jsonl(tmp_path, content)
 
 
 def test_json_lines_without_any_object_are_an_error(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_another_row_at_the_same_place_answers_nothing(world: World) -> None:
     assert world.refused()["target_record_id"].to_list() == [None]
 
 
-def test_a_later_report_updates_and_keeps_when_it_was_first_known(world: World) -> None:
+def test_a_later_report_updates_and_is_known_since_then(world: World) -> None:
     source = PENALTY.replace("{after: happened_on, days: 1}", "{from: 报送}")
     for day, fine in (("2024-01-08", 2000), ("2024-03-01", 3000)):
         world.write("penalty.csv", f"{HEAD.strip()},报送\n{row(1, fine=fine)},{day}\n")
@@ -189,7 +189,7 @@ def test_a_later_report_updates_and_keeps_when_it_was_first_known(world: World) 
     assert tally.updated == 1
     (record,) = world.table("penalty").to_dicts()
     assert record["fine_amount"] == 3000
-    assert record["known_at"] == datetime(2024, 1, 7, 16, tzinfo=UTC)
+    assert record["known_at"] == datetime(2024, 2, 29, 16, tzinfo=UTC)
 
 
 # Duplicates
@@ -436,3 +436,19 @@ def test_all_rows_may_be_filtered_out(world: World) -> None:
     world.write("penalty.csv", penalties(row(1), row(2)))
     tally = world.run(mapping(PENALTY + "    where: 罚款金额 = 'x'\n"))["penalty"]
     assert (tally.rows_in, tally.filtered, tally.accepted) == (2, 2, 0)
+
+
+def test_another_row_of_a_database_refused_at_the_same_place_is_kept_too(world: World) -> None:
+    path = world.folder / "penalty.db"
+    options = json.dumps({"url": f"sqlite:///{path}", "query": "SELECT * FROM penalty"})
+    source = mapping(PENALTY.replace('files: ["penalty*.csv"]', f"options: {options}"))
+    for number in (1, 2):
+        path.unlink(missing_ok=True)
+        cells = penalties(row(number, day="昨天"), row(9)).encode()
+        database(path, pl.read_csv(cells, infer_schema=False))
+        world.run(source)
+    kept = [json.loads(raw)["处罚决定书文号"] for raw in world.refused()["raw"]]
+    assert sorted(kept) == ["沈罚1号", "沈罚2号"]
+    before = world.versions()
+    world.run(source)
+    assert world.versions() == before

@@ -77,10 +77,9 @@ def test_the_address_may_stand_in_the_environment(
     ("query", "error", "message"),
     [
         ("SELECT * FROM 没有", SourceError, "refused the query: no such table"),
-        ("SELEC 1", SourceError, "refused the query: .*syntax error"),
+        ("SELECT FROM WHERE", SourceError, "refused the query: .*syntax error"),
         ("SELECT 1 AS a, 2 AS a", SourceError, "gives the column 'a' twice"),
         ("SELECT 1 AS __line__", SourceError, "'__line__' that is reserved"),
-        ("DELETE FROM 处罚", ConfigError, "returns no rows; write a SELECT"),
     ],
 )
 def test_a_wrong_query_is_a_clear_error(
@@ -91,7 +90,7 @@ def test_a_wrong_query_is_a_clear_error(
 
 
 def test_a_query_changes_nothing(address: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ValueError, match="must begin with SELECT"):
         frame("DELETE FROM 处罚", address)
     assert frame("SELECT * FROM 处罚", address).height == 10
 
@@ -100,6 +99,7 @@ def test_a_query_changes_nothing(address: str) -> None:
     ("url", "message"),
     [
         ("not an address", "not of the form dialect://"),
+        ("postgresql://user:geheim@host:port/x", "not of the form dialect://"),
         ("nosuch://user:geheim@host/x", "unknown kind of database 'nosuch'"),
         ("sqlite:////no/such/folder/x.db", "refused the query: unable to open"),
         ("postgresql+psycopg://user:geheim@127.0.0.1:1/x?password=geheim", "refused|not installed"),
