@@ -39,7 +39,18 @@ def glossary() -> Mapping[str, Mapping[str, Name]]:
 def names_of(table: str) -> dict[str, Name]:
     """Return field → name for ``table``: its own section over the common one."""
     sections = glossary()
-    return {**sections["common"], **sections.get(table, {})}
+    return over(sections["common"], sections.get(table, {}))
+
+
+def over(common: Mapping[str, Name], own: Mapping[str, Name]) -> dict[str, Name]:
+    """Return both glossaries as one: ``own`` titles win, and the spellings of both are known."""
+    merged = {
+        field: name.model_copy(update={"spellings": (*name.spellings, *common[field].spellings)})
+        if field in common
+        else name
+        for field, name in own.items()
+    }
+    return {**common, **merged}
 
 
 def fold(spelling: str) -> str:

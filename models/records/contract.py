@@ -15,7 +15,7 @@ from types import MappingProxyType
 import dataframely as dy
 import polars as pl
 
-from models.names import Name, names_of
+from models.names import Name, names_of, over
 from models.records.publicity import Severity, VoidReason
 
 
@@ -124,17 +124,5 @@ class Contract:
 
     @property
     def glossary(self) -> dict[str, Name]:
-        """Return field → name of this table: its own names over the common ones.
-
-        What the common glossary spells in its way stays spelt so in a declared table.
-        """
-        known = names_of(self.name)
-        own = {
-            column: name.model_copy(
-                update={"spellings": (*name.spellings, *known[column].spellings)}
-            )
-            if column in known
-            else name
-            for column, name in self.names.items()
-        }
-        return {**known, **own}
+        """Return field → name of this table: its own names over the common ones."""
+        return over(names_of(self.name), self.names)

@@ -29,3 +29,10 @@ def test_a_table_s_own_meaning_wins_over_the_common_one() -> None:
     assert names.names_of("subject")["happened_on"].zh == "成立日期"
     assert names.names_of("penalty")["happened_on"].zh == "处罚决定日期"
     assert names.names_of("unheard_of")["happened_on"].zh == "发生日期"
+
+
+def test_common_spellings_find_a_table_s_own_field_too() -> None:
+    found = names.headings(PENALTY.glossary)
+    assert found[names.fold("文号")] == ("document_number", False)
+    assert found[names.fold("行政处罚决定书文号")] == ("document_number", False)
+    assert PENALTY.glossary["document_number"].zh == "行政处罚决定书文号"

@@ -39,6 +39,18 @@ def assign(plan: Plan, headings: Iterable[str], *, file: str = "the file") -> As
     return Assignment(fields=fields, unused=tuple(h for h in present if h not in taken))
 
 
+def check_required(plan: Plan, assignment: Assignment) -> None:
+    """Refuse a mapping under which every single row would lack a required column."""
+    fed = {*assignment.fields, *plan.source.constants, *DERIVED}
+    for column in plan.contract.required:
+        if column not in fed:
+            raise SourceError(
+                f"source {plan.source.id!r}: nothing feeds the required column {column!r} "
+                f"({plan.contract.title_of(column)}); name its heading under 'columns', "
+                "or a value under 'constants'"
+            )
+
+
 def _check_present(source: Source, present: Sequence[str], file: str) -> None:
     wanted = {name: column.source for name, column in source.columns.items()}
     if source.known_at.source is not None:

@@ -26,6 +26,7 @@ that ``id`` makes new records.
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -43,9 +44,9 @@ from pydantic import (
 )
 
 from models import yaml
-from models.errors import ConfigError
+from models.codes import regions
 from models.records.contract import Contract
-from models.records.contracts import CONTRACTS, contract_named
+from models.records.contracts import CONTRACTS
 from models.records.declared import load_contract
 from training.sources import notation
 
@@ -66,6 +67,7 @@ DERIVED: Final = ("record_id", "subject_id", "known_at", "known_assumed", "sourc
 FIRST_DAY: Final = date(1949, 10, 1)
 """Nothing was known to a platform before."""
 
+Contracts = abc.Mapping[str, Contract]
 Format = Literal["auto", "csv", "excel", "parquet", "jsonl", "sql"]
 
 
@@ -73,7 +75,8 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Headings = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Headings = Annotated[Names, Field(min_length=1)]
 
 
 DateFormat = Annotated[str, AfterValidator(notation.check_format)]
@@ -161,7 +164,7 @@ class Source(_Part):
 
     id: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
     target: str
-    files: tuple[str, ...] = ()
+    files: Names = ()
     format: Format = "auto"
     options: Options = Options()
     strict: bool = False
@@ -173,7 +176,7 @@ class Source(_Part):
     where: str | None = None
     fold: bool = False
     fill: bool = False
-    ignore: tuple[str, ...] = ()
+    ignore: Names = ()
 
     @model_validator(mode="after")
     def _has_input(self) -> Self:
@@ -211,11 +214,17 @@ class Mapping:
     plans: tuple[Plan, ...]
 
 
-def load_mapping(path: Path) -> Mapping:
-    """Read and check a mapping file; :class:`ConfigError` with ``file:line`` names every fault."""
+def load_mapping(path: Path, *, contracts: Contracts = CONTRACTS) -> Mapping:
+    """Read and check a mapping file; :class:`ConfigError` with ``file:line`` names every fault.
+
+    ``contracts`` are the tables a target may name, the user's own kept ones among them.
+    """
     document = yaml.read(path)
     sources = document.check(_Mapping).sources
-    plans = [_plan(document, index, source, path.parent) for index, source in enumerate(sources)]
+    plans = [
+        _plan(document, index, source, path.parent, contracts)
+        for index, source in enumerate(sources)
+    ]
     ids = [source.id for source in sources]
     for index, name in enumerate(ids):
         if name in ids[:index]:
@@ -225,9 +234,11 @@ def load_mapping(path: Path) -> Mapping:
     return Mapping(path=path, digest=sha256(path.read_bytes()).hexdigest(), plans=tuple(plans))
 
 
-def _plan(document: yaml.Document, index: int, source: Source, folder: Path) -> Plan:
+def _plan(
+    document: yaml.Document, index: int, source: Source, folder: Path, contracts: Contracts
+) -> Plan:
     place: yaml.Place = ("sources", index)
-    contract = _contract(document, (*place, "target"), source.target, folder)
+    contract = _contract(document, (*place, "target"), source.target, folder, contracts)
     allowed = [c for c in contract.columns if c not in DERIVED] + list(IDENTITY)
     for section, given in (("columns", source.columns), ("constants", source.constants)):
         for column in given:
@@ -242,10 +253,17 @@ def _plan(document: yaml.Document, index: int, source: Source, folder: Path) -> 
         raise document.error(
             (*place, "constants", both[0]), f"{both[0]!r} is both a column and a constant"
         )
+    region = source.constants.get("region")
+    if region is not None and regions.resolve(region) is None:
+        raise document.error(
+            (*place, "constants", "region"), f"{region!r} is no region code (GB/T 2260)"
+        )
     return Plan(source=source, contract=contract)
 
 
-def _contract(document: yaml.Document, place: yaml.Place, target: str, folder: Path) -> Contract:
+def _contract(
+    document: yaml.Document, place: yaml.Place, target: str, folder: Path, contracts: Contracts
+) -> Contract:
     if target.endswith((".yaml", ".yml")):
         if not (folder / target).is_file():
             raise document.error(place, f"no contract file {target!r} in {folder}; check the path")
@@ -256,8 +274,7 @@ def _contract(document: yaml.Document, place: yaml.Place, target: str, folder: P
                 place, f"{target} declares {', '.join(numeric)} as no text; import identifies by it"
             )
         return contract
-    try:
-        return contract_named(target)
-    except ConfigError:
-        known = yaml.nearest(target, CONTRACTS)
-        raise document.error(place, f"unknown table {target!r}{known}") from None
+    if target not in contracts:
+        known = yaml.nearest(target, contracts)
+        raise document.error(place, f"unknown table {target!r}{known}")
+    return contracts[target]

@@ -15,7 +15,7 @@ from models.codes import uscc
 from models.records import gate
 from models.time import SHANGHAI
 from training.sources import shown
-from training.sources.assign import assign
+from training.sources.assign import assign, check_required
 from training.sources.convert import convert, select_rows
 from training.sources.identity import METHOD, Identified, Register, identify, record_ids
 from training.sources.mapping import DERIVED, Plan
@@ -49,6 +49,7 @@ def prepare(
     source, contract = plan.source, plan.contract
     rows = select_rows(batch.frame, plan)
     assignment = assign(plan, rows.columns, file=batch.file)
+    check_required(plan, assignment)
     converted = convert(rows, plan, assignment, started=started)
     who = identify(
         converted.frame,

@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from models.codes import masking
 from models.records.bookkeeping import QUARANTINE, Quarantine
 from models.records.lake import Lake
 from training.sources.identity import stable_id
@@ -16,6 +17,9 @@ from training.sources.prepare import Prepared
 from training.sources.read import LINE, BrokenRow
 
 SCHEMA: Final = pl.Schema({n: c.dtype for n, c in Quarantine.columns().items()})
+
+UNMASKED: Final = "S03"
+"""The rule of natural persons' rows: their numbers are starred before anything is kept."""
 
 _OPEN: Final = ("record_id", "file", "line", "rule", "column")
 
@@ -74,13 +78,24 @@ def _refused(
         for line, rule, column, row in joined.select("line", "rule", "column", "raw").iter_rows()
     ]
     with_ids = joined.with_columns(record_id=pl.Series(ids, dtype=pl.String))
-    return with_ids.select(SCHEMA.names())
+    return _starred(with_ids).select(SCHEMA.names())
 
 
 def _raw(prepared: Prepared, lines: pl.Series) -> pl.DataFrame:
     """Return source rows, by line, as JSON."""
     rows = prepared.rows.filter(pl.col(LINE).is_in(lines.implode()))
     return rows.select(LINE, raw=pl.struct(pl.exclude(LINE)).struct.json_encode())
+
+
+def _starred(entries: pl.DataFrame) -> pl.DataFrame:
+    """Star out the numbers of natural persons whom nothing lets us store."""
+    persons = entries.filter(pl.col("rule") == UNMASKED)["source_ref"]
+    if persons.is_empty():
+        return entries
+    masked = pl.when(pl.col("source_ref").is_in(persons.implode()))
+    return entries.with_columns(
+        masked.then(masking.mask_text_expr(c)).otherwise(c).alias(c) for c in ("raw", "value")
+    )
 
 
 def _formed(plan: Plan) -> pl.Expr:
