@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from models.codes.uscc import make_uscc
 from models.records.lake import Lake
+from training.commands.tables import broken_rules, imported
+from training.sources.run import Tally
 from xinjian.cli import main
 
 FIRMS = [make_uscc("91", "210100", body=f"YY{n:06d}") for n in range(5)]
@@ -52,6 +57,36 @@ def test_import_then_quality_then_compact(home: Path, capsys: pytest.CaptureFixt
     assert Lake.open(home / "var" / "lake").rows("inspection") == 5
 
 
+def test_the_import_says_how_refused_rows_are_written(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = str(home / "a lake")
+    assert main(["data", "import", str(home / "mapping.yaml"), "--lake", lake]) == 0
+    shown = capsys.readouterr().out
+    command = f"xinjian data quarantine --lake '{lake}' --open --out bad.csv"
+    assert f"1 行被隔离；导出后更正: {command}" in shown
+    out = home / "bad.csv"
+    words = ["--lake", lake, "--source", "inspections", "--rule", "V02", "--open"]
+    assert main(["data", "quarantine", *words, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "inspections.csv:7" in shown
+    assert "unmasked" in shown
+    (row,) = pl.read_csv(out, infer_schema=False).to_dicts()
+    assert (row["规则"], row["检查单号"], row["行号"]) == ("V02", "检9", "7")
+    assert main(["data", "quarantine", *words[:2], "--rule", "V2"]) == 2
+    assert "V02" in capsys.readouterr().err
+
+
+def test_a_refused_row_without_a_date_is_of_no_month(home: Path) -> None:
+    with (home / "inspections.csv").open("a", encoding="gb18030") as file:
+        file.write(f"检8,{FIRMS[1]},甲1,2025/3/1,,合格\n")
+    assert main(["data", "import", str(home / "mapping.yaml")]) == 0
+    out = home / "quality.json"
+    assert main(["data", "quality", "--out", str(out)]) == 0
+    months = json.loads(out.read_text(encoding="utf-8"))["by_month"]
+    assert [(m["month"], m["rejected"]) for m in months] == [("2025-03", 1), (None, 1)]
+
+
 def test_a_new_lake_gets_the_buckets_that_are_set_and_keeps_them(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +108,43 @@ def test_contracts_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
     assert "penalty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.usefixtures("home")
+def test_a_contract_is_shown_in_the_words_of_a_contract_file(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.commands.data._console", lambda: Console(width=int(columns)))
+    assert main(["data", "contracts", "penalty"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("penalty_kinds", "number", "list", "flag", "罚款金额", "主键：authority_code|"):
+        assert words in shown
+    assert "known_after" in shown
+    assert "Float64" not in shown
+    assert max(Text(line).cell_len for line in shown.splitlines()) <= int(columns)
+    for words in ("ordinary simple", "outcome", "CF_NR_FK"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_sources_and_tables_stay(width: int) -> None:
+    tallies = [
+        Tally(f"source_of_a_department_{n}", "social_insurance", strict=False, rows_in=1_000_000,
+              inserted=999_990, quarantined=10, unmatched=7, by_code=999_000, rules={"V02": 10})
+        for n in range(3)
+    ]  # fmt: skip
+    file = io.StringIO()
+    console = Console(file=file, width=width)
+    console.print(imported(tallies))
+    console.print(broken_rules(tallies))
+    shown = file.getvalue()
+    assert max(Text(line).cell_len for line in shown.splitlines()) <= width
+    assert "…" not in shown
+    assert "source_of_a_" in shown
+    assert "1,000,000" in shown
+    for hidden in ("筛除", "未变", "按机构码"):
+        assert hidden not in shown
+
+
 def test_a_table_of_one_s_own_needs_no_python(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +163,9 @@ def test_a_table_of_one_s_own_needs_no_python(
         {"统一社会信用代码": FIRMS[:3], "年度": ["2024"] * 3, "等级": ["A", "E", "B"]}
     ).write_parquet(home / "ratings.parquet")
     assert main(["data", "contracts", "--check", str(home / "rating.yaml")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.rstrip().endswith("无误")
+    assert "A B C D" in shown
     assert main(["data", "import", str(home / "own.yaml")]) == 0
     assert "F03" in capsys.readouterr().out
     kept = Lake.open(home / "var" / "lake").scan("rating").collect()
@@ -112,6 +187,10 @@ def test_a_table_of_one_s_own_needs_no_python(
         (["quality", "--since", "2025-13"], "2025-13"),
         (["quality", "--since", "0000-01"], "1900 to 2199"),
         (["quality", "--until", "9999-12"], "1900 to 2199"),
+        (["quality", "--authority", "沈阳市市场监管局"], "沈阳市市场监督管理局"),
+        (["quality", "--region", "370100"], "370100"),
+        (["quality", "--table", "inspections"], "inspection"),
+        (["quarantine", "--out", "bad.xlsx"], ".csv"),
         (["quality", "--lake", "nowhere", "--out", "q.html"], "no lake at"),
         (["compact", "nothing"], "nothing"),
         (["compact", "--lake", "nowhere"], "no lake at"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,13 +18,15 @@ from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.declared import keep_declared, kept_contracts, load_contract
 from models.records.lake import Lake
-from models.records.rules import rules
 from models.settings import Settings
 from models.time import MAX_DAYS
+from models.yaml import nearest
+from training.commands.columns import columns, listed
+from training.commands.tables import broken_rules, counts, imported
 from training.inert import inert
 from training.progress import Advance, progress
 from training.sources.mapping import load_mapping
-from training.sources.run import Tally, import_mapping
+from training.sources.run import import_mapping
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -43,33 +46,39 @@ def import_(
 ) -> None:
     """Read departmental tables, check each row, keep the good and quarantine the bad."""
     settings = Settings.load()
-    plan = load_mapping(mapping)
+    plan = load_mapping(mapping, contracts=_contracts(settings))
     keep_declared((p.source.target for p in plan.plans), mapping.parent, settings.contracts)
-    _import(mapping, _open(settings, lake), root=root, settings=settings)
+    _import(mapping, lake, root=root, settings=settings)
 
 
-def _import(mapping: Path, lake: Lake, *, root: Path | None, settings: Settings) -> None:
+def _import(mapping: Path, address: str | None, *, root: Path | None, settings: Settings) -> None:
+    lake = _open(settings, address)
     if root is not None and not root.is_dir():
         raise ConfigError(
             f"--root {root} is no folder; name the folder that holds the source files"
         )
     with progress("导入") as advance:
         tallies = import_mapping(
-            load_mapping(mapping),
+            load_mapping(mapping, contracts=_contracts(settings)),
             lake,
             root=root,
             person_key=settings.secret_person_key,
             advance=advance,
         )
     console = _console()
-    console.print(_rows_table(tallies))
-    broken = _rules_table(tallies)
-    if broken.row_count:
+    console.print(imported(tallies))
+    broken = broken_rules(tallies)
+    if broken.rows:
         console.print(broken)
     for tally in tallies:
         if tally.unused:
             unused = f"{tally.source}: 未使用的列 {'、'.join(tally.unused)}"
             console.print(inert(unused, style="dim"))
+    quarantined = sum(tally.quarantined for tally in tallies)
+    if quarantined:
+        which = f" --lake {shlex.quote(address)}" if address else ""
+        command = f"xinjian data quarantine{which} --open --out bad.csv"
+        console.print(inert(f"{quarantined:,} 行被隔离；导出后更正: {command}"), soft_wrap=True)
 
 
 @app.command()
@@ -115,6 +124,46 @@ def quality(
 
 
 @app.command()
+def quarantine(
+    *,
+    lake: LakeOption = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only these sources.")] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Only these tables.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Only these rules, such as V02.")] = None,
+    waiting: Annotated[
+        bool, typer.Option("--open", help="Only rows that are neither corrected nor duplicates.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the whole source rows, UNMASKED, as CSV, for correction."),
+    ] = None,
+) -> None:
+    """List the rows in quarantine: where they stand, what is wrong, how to mend it.
+
+    The terminal shows masked values. The file of --out holds the source rows as they are, personal
+    data too; only you may read it (mode 0600): hand it to those who may, then delete it.
+    """
+    from training.quality.refused import Wanted, as_listing, check_out, refused, write_refused
+
+    if out is not None:
+        check_out(out)
+    settings = Settings.load()
+    known = _contracts(settings)
+    wanted = Wanted(
+        tables=tuple(table or ()),
+        sources=tuple(source or ()),
+        rules=tuple(rule or ()),
+        open=waiting,
+    )
+    with progress("隔离"):
+        entries = refused(_open_existing(settings, lake), wanted)
+    _console().print(as_listing(entries, known))
+    if out is not None:
+        rows = write_refused(entries, out, known)
+        typer.echo(f"file: {out} ({rows:,} rows, unmasked)")
+
+
+@app.command()
 def synth(
     *,
     subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")] = 20_000,
@@ -133,13 +182,13 @@ def synth(
     if out is not None:
         with progress("合成", subjects) as advance:
             rows = _make_province(out, subjects=subjects, seed=seed, advance=advance)
-        _console().print(_counts_table("合成数据", rows))
+        _console().print(counts("合成数据", rows))
         typer.echo(f"mapping: {out / 'mapping.yaml'}")
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
         with progress("合成", subjects) as advance:
             _make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
-        _import(Path(folder) / "mapping.yaml", _open(settings, lake), root=None, settings=settings)
+        _import(Path(folder) / "mapping.yaml", lake, root=None, settings=settings)
 
 
 def _make_province(out: Path, *, subjects: int, seed: int, advance: Advance) -> Mapping[str, int]:
@@ -192,20 +241,17 @@ def contracts(
         Path | None, typer.Option(help="Check a contract YAML of your own and show its columns.")
     ] = None,
 ) -> None:
-    """List the record tables and their columns."""
+    """List the record tables; of one, its columns: types, values, key, known headings."""
     known = _contracts(Settings.load())
     if check is not None:
-        _console().print(_columns_table(load_contract(check)))
+        _console().print(columns(load_contract(check)))
+        typer.echo(f"{check}: 无误")
     elif name is not None:
         if name not in known:
-            raise ConfigError(f"unknown table {name!r}; known: {', '.join(known)}")
-        _console().print(_columns_table(known[name]))
+            raise ConfigError(f"unknown table {name!r}{nearest(name, known)}")
+        _console().print(columns(known[name]))
     else:
-        listed = Table("表", "名称", "列数", "主键")
-        for contract in known.values():
-            title, key = inert(contract.title), ", ".join(contract.key)
-            listed.add_row(contract.name, title, str(len(contract.columns)), key)
-        _console().print(listed)
+        _console().print(listed(known))
 
 
 def _console() -> Console:
@@ -238,64 +284,3 @@ def _open_existing(settings: Settings, lake: str | None) -> Lake:
 
 def _contracts(settings: Settings) -> Mapping[str, Contract]:
     return {**CONTRACTS, **kept_contracts(settings.contracts)}
-
-
-def _rows_table(tallies: list[Tally]) -> Table:
-    table = Table(title="导入结果", title_justify="left")
-    table.add_column("来源")
-    table.add_column("表")
-    heads = (
-        "读入",
-        "筛除",
-        "合并",
-        "入库",
-        "新增",
-        "更新",
-        "未变",
-        "隔离",
-        "按代码",
-        "按机构码",
-        "按名称",
-        "未匹配",
-    )
-    for head in heads:
-        table.add_column(head, justify="right")
-    for t in tallies:
-        numbers = (
-            t.rows_in, t.filtered, t.collapsed, t.accepted, t.inserted, t.updated, t.unchanged,
-            t.quarantined, t.by_code, t.by_organisation, t.by_name, t.unmatched,
-        )  # fmt: skip
-        table.add_row(inert(t.source), t.table, *(f"{n:,}" for n in numbers))
-    return table
-
-
-def _rules_table(tallies: list[Tally]) -> Table:
-    table = Table("来源", "规则", "说明", title="隔离原因（一行可有多条）", title_justify="left")
-    table.add_column("次数", justify="right")
-    table.add_column("如何更正")
-    catalogue = rules()
-    for tally in tallies:
-        for rule, count in sorted(tally.rules.items(), key=lambda item: -item[1]):
-            known = catalogue[rule]
-            table.add_row(inert(tally.source), rule, known.title, f"{count:,}", known.remedy)
-    return table
-
-
-def _counts_table(title: str, counts: Mapping[str, int]) -> Table:
-    table = Table("表", title=title, title_justify="left")
-    table.add_column("行数", justify="right")
-    for name, count in counts.items():
-        table.add_row(name, f"{count:,}")
-    return table
-
-
-def _columns_table(contract: Contract) -> Table:
-    title = inert(f"{contract.name} {contract.title}", style="table.title")
-    table = Table("列", "名称", "类型", "单位", "必填", title=title)
-    names = contract.glossary
-    for column, dtype in contract.dtypes.items():
-        name = names.get(column)
-        unit = inert(name.unit if name and name.unit else "")
-        required = "是" if column in contract.required else ""
-        table.add_row(column, inert(contract.title_of(column)), str(dtype), unit, required)
-    return table

@@ -17,15 +17,16 @@ from models.yaml import nearest
 from training.quality import samples, timeliness
 from training.quality.quality import COUNTS, DIMENSIONS, MATCHES, TARGET, Quality
 from training.quality.scope import Scope
-from training.quality.times import readable
+from training.quality.times import readable, without_run_times
 
 DUPLICATE: Final = "V10"
 """A duplicate's record is in the lake by definition, so it never counts as corrected."""
+ROW: Final = "_row"
+"""What tells a source row in quarantine from the others of its table, see :func:`source_rows`."""
 RUNS_SHOWN: Final = 200
 RECORD_COLUMNS: Final = frozenset({"record_id", "known_at", "happened_on", "findings"})
 """Tables of a lake without these are bookkeeping, not records."""
 
-_ROW: Final = "row"
 _CELL: Final = ("month", "authority", "region")
 _FILLED: Final = "filled."
 _BUCKET: Final = "bucket."
@@ -54,7 +55,7 @@ def measure_lake(
     """Measure every record table of ``lake`` that ``scope`` includes.
 
     Raises :class:`~models.errors.ConfigError` when the scope names a table that is neither in the
-    lake nor under contract.
+    lake nor under contract, or an authority or region of which the lake has no row.
     """
     scope = scope or Scope()
     present = set(lake.tables())
@@ -64,14 +65,27 @@ def measure_lake(
             raise ConfigError(f"there is no table {table!r}{nearest(table, known)}")
     kept = ((name, lake.scan(name)) for name in sorted(present - {QUARANTINE, IMPORT_RUN}))
     empty_quarantine, empty_runs = Quarantine.create_empty().lazy(), ImportRun.create_empty().lazy()
+    records = {n: f for n, f in kept if set(f.collect_schema().names()) >= RECORD_COLUMNS}
+    quarantine = lake.scan(QUARANTINE) if QUARANTINE in present else empty_quarantine
+    if scope.authorities or scope.regions:
+        _check_names(scope, [*records.values(), quarantine])
     return measure(
-        {name: f for name, f in kept if set(f.collect_schema().names()) >= RECORD_COLUMNS},
-        lake.scan(QUARANTINE) if QUARANTINE in present else empty_quarantine,
+        records,
+        quarantine,
         lake.scan(IMPORT_RUN) if IMPORT_RUN in present else empty_runs,
         scope=scope,
         target=target,
         contracts=contracts,
         calendar=calendar,
+    )
+
+
+def _check_names(scope: Scope, frames: Sequence[pl.LazyFrame]) -> None:
+    """Check authorities and regions against those of all tables, in and out of the scope."""
+    named = pl.concat([f.select("authority", "region").unique() for f in frames])
+    found = named.collect(engine="streaming")
+    scope.check_names(
+        frozenset(found["authority"].drop_nulls()), frozenset(found["region"].drop_nulls())
     )
 
 
@@ -97,8 +111,9 @@ def measure(
     scope = scope or Scope()
     records = {name: frame for name, frame in sorted(records.items()) if scope.includes(name)}
     seen = {name: readable(frame.filter(scope.rows())) for name, frame in records.items()}
-    refused = readable(quarantine.filter(scope.rows(), *_tables_in(scope)))
-    rows = _source_rows(refused).with_columns(_month())
+    dated = without_run_times(quarantine, runs)
+    refused = readable(dated.filter(scope.rows(), *_tables_in(scope)))
+    rows = source_rows(refused).with_columns(_month())
     accepted = {
         name: _accepted(frame, contracts.get(name), timed=name in timely, calendar=calendar)
         for name, frame in seen.items()
@@ -144,15 +159,15 @@ def _months_named(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(month=pl.concat_str(year, month, separator="-"))
 
 
-def _source_rows(refused: pl.LazyFrame) -> pl.LazyFrame:
-    """Add what tells source rows apart, however many rules they break and runs repeat them.
+def source_rows(refused: pl.LazyFrame) -> pl.LazyFrame:
+    """Add ROW, which tells source rows apart, however many rules they break and runs repeat them.
 
     It is the text and not the place: an export with the newest first moves every line. What one
     run finds more than once, such as the copies of a decision (V10), is numbered in that run.
     """
-    text = pl.struct("table", "source", "raw").hash().alias(_ROW)
-    copy = pl.struct("file", "line").rank("dense").over(_ROW, "run_id").alias("copy")
-    numbered = pl.struct(pl.col(_ROW), copy).hash().alias(_ROW)
+    text = pl.struct("table", "source", "raw").hash().alias(ROW)
+    copy = pl.struct("file", "line").rank("dense").over(ROW, "run_id").alias("copy")
+    numbered = pl.struct(pl.col(ROW), copy).hash().alias(ROW)
     return refused.with_columns(text).with_columns(numbered)
 
 
@@ -203,7 +218,7 @@ def _rejected(rows: pl.LazyFrame, records: Mapping[str, pl.LazyFrame]) -> pl.Dat
     """Count the quarantined source rows per cell; holds one short line per such row in memory."""
     duplicate = (pl.col("rule") == DUPLICATE).any()
     each = (
-        rows.group_by("table", _ROW)
+        rows.group_by("table", ROW)
         .agg(pl.col(*_CELL, "target_record_id").min(), duplicate=duplicate)
         .collect(engine="streaming")
     )
@@ -234,25 +249,28 @@ def _found(table: str, each: pl.DataFrame, records: Mapping[str, pl.LazyFrame]) 
 def _rules(rows: pl.LazyFrame, records: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
     """Count rows per rule and cell: source rows that break it, records that trip it."""
     # a row that is reported again counts where it was first met, as it does among the cells
-    first = rows.group_by("table", "rule", _ROW).agg(pl.col(*_CELL).min())
-    broken = first.group_by("table", *_CELL, "rule").agg(rows=pl.len())
+    first = rows.group_by("table", "rule", ROW).agg(pl.col(*_CELL).min())
+    broken = first.group_by("table", *_CELL, "rule").agg(rejected=pl.len())
     tripped = [
         frame.filter(pl.col("findings").list.len() > 0)
         .select(_month(), "authority", "region", rule=pl.col("findings").list.unique())
         .explode("rule", empty_as_null=False)
         .group_by(*_CELL, "rule")
-        .agg(rows=pl.len())
+        .agg(noted=pl.len())
         .with_columns(table=pl.lit(table))
         for table, frame in records.items()
     ]
     counted = pl.collect_all([broken, *tripped], engine="streaming")
     found = pl.concat([_NO_RULES, *counted], how="diagonal_relaxed")
     order = ("rule", *DIMENSIONS)
-    return _months_named(found).select(*order, "rows").sort(*order, nulls_last=True)
+    # a rule can be both: the gate refuses some rows for it and only notes it on others
+    summed = found.group_by("table", *_CELL, "rule").agg(pl.col("rejected", "noted").sum())
+    named = _months_named(summed).with_columns(rows=pl.col("rejected") + pl.col("noted"))
+    return named.select(*order, "rows", "rejected", "noted").sort(*order, nulls_last=True)
 
 
 def _places(rows: pl.LazyFrame) -> pl.DataFrame:
-    counted = rows.group_by("rule", "table", "column").agg(rows=pl.col(_ROW).n_unique())
+    counted = rows.group_by("rule", "table", "column").agg(rows=pl.col(ROW).n_unique())
     order = ("rule", "table", "column")
     found = counted.collect(engine="streaming").cast({"rows": pl.Int64})
     return found.sort(*order, nulls_last=True)
@@ -322,7 +340,9 @@ _NO_CELLS: Final = pl.DataFrame(
     }
 )
 _NO_RULES: Final = _NO_CELLS.select(*DIMENSIONS).with_columns(
-    rule=pl.lit(None, pl.String), rows=pl.lit(None, pl.Int64)
+    rule=pl.lit(None, pl.String),
+    rejected=pl.lit(None, pl.Int64),
+    noted=pl.lit(None, pl.Int64),
 )
 _NO_DELAYS: Final = _NO_CELLS.select(*DIMENSIONS).with_columns(
     bucket=pl.lit(None, pl.Int64), rows=pl.lit(None, pl.Int64)

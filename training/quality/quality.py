@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -15,7 +15,7 @@ from training.quality.samples import Sample
 from training.quality.scope import Scope
 
 NO_AUTHORITY: Final = "（未注明机关）"
-NO_MONTH: Final = "（时间未知）"
+NO_MONTH: Final = "（月份不明）"
 
 TARGET: Final = 0.99
 """Share of reported rows that should pass the gate: 归集合规率, the national line."""
@@ -112,8 +112,18 @@ class Counts:
         return _share(self.filled, self.fields)
 
     def missing_to(self, target: float) -> int:
-        """Return how many rejected rows would have had to pass for ``target`` to be met."""
-        return max(0, math.ceil(target * self.reported - self.accepted - 1e-9))
+        """Return how few rejected rows would, accepted when first reported, have met ``target``.
+
+        A row that still waits would be one more accepted; one that was mended since, or repeats
+        a decision, stands for a record that is accepted already: it would be one less reported.
+        """
+
+        def reached(rows: int) -> bool:
+            waiting = min(rows, self.outstanding)
+            whole = self.reported - (rows - waiting)
+            return not whole or (self.accepted + waiting) / whole >= target
+
+        return bisect_left(range(self.rejected), True, key=reached)  # noqa: FBT003
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return counts and rates under their names."""
@@ -139,7 +149,8 @@ class Quality:
     """The quality of the records in ``scope``.
 
     cells    one row per table, month, authority, region; DIMENSIONS and COUNTS
-    rules    one row per rule and cell: ``rows`` that break (reject) or trip (warn) it
+    rules    one row per rule and cell: ``rejected`` source rows that break it, records it is
+             ``noted`` on (findings), and ``rows``, their sum
     places   one row per rule, table and column: ``rows``; column is null where the rule names none
     columns  one row per table and reported column: ``records``, ``filled``, ``required``
     delays   one row per cell and ``bucket`` (see :mod:`.timeliness`): ``rows`` timed

@@ -211,6 +211,7 @@
       element("span", { class: below ? "meter short" : "meter", "aria-hidden": "true" }, fill, mark),
       element("span", { class: below ? "rate-words short-words" : "rate-words" }, (below ? "✗ " : "") + atLeast(rate)));
   }
+  const isOthers = (row) => view.group === 2 && row.key === data.others;
   function drillRows() {
     const names = data[DIMENSIONS[view.group]];
     const wanted = view.search.trim().toLowerCase();
@@ -218,6 +219,7 @@
       .filter((row) => !wanted || row.name.toLowerCase().includes(wanted));
     const value = (row) => (view.sort === "name" ? row.key : row.sum[view.sort]);
     return rows.sort((a, b) => {
+      if (isOthers(a) !== isOthers(b)) return isOthers(a) - isOthers(b); // a sum is no rival: last
       const [p, q] = [value(a), value(b)];
       if (p === null || q === null) return (p === null) - (q === null) || a.key - b.key;
       return (view.down ? q - p : p - q) || b.sum.reported - a.sum.reported || a.key - b.key;
@@ -235,9 +237,9 @@
     const first = view.page * view.perPage;
     table.tBodies[0].replaceChildren(...rows.slice(first, first + view.perPage).map((row, i) => element("tr",
       { onclick: () => drillInto(row.key) },
-      element("td", { class: "n" }, String(first + i + 1)),
+      element("td", { class: "n" }, isOthers(row) ? "" : String(first + i + 1)),
       element("td", { class: "name" }, element("button", { type: "button" }, row.name),
-        ...(row.sum.late_rate > data.namedAbove && view.group === 2 ? [element("span", { class: "flag", title: "迟报率超过 50%" }, "通报")] : [])),
+        ...(row.sum.late_rate > data.namedAbove && view.group === 2 && !isOthers(row) ? [element("span", { class: "flag", title: "迟报率超过 50%" }, "通报")] : [])),
       ...COLUMNS.map(([, key, words]) => (words ? element("td", { class: "n" }, words(row.sum[key])) : rateCell(row.sum[key]))))));
     if (!rows.length) table.tBodies[0].append(element("tr", {}, element("td", { colspan: COLUMNS.length + 2, class: "empty" }, "没有数据")));
     byId("page").textContent = `共 ${count(rows.length)} 行，第 ${view.page + 1} / ${pages} 页`;
@@ -275,13 +277,23 @@
     byId("not-judged").textContent = `可判定 ${count(sum.timed)} 件` + (left.length ? "；未判定：" + left.map(([words, n]) => `${words} ${count(n)} 件`).join("，") : "");
   }
   function drawRules() {
-    const rows = data.rules.map(() => 0);
-    for (const hit of data.hits) if (fits(hit)) rows[hit[OFFSET]] += hit[OFFSET + 1];
+    const rejected = data.rules.map(() => 0), noted = data.rules.map(() => 0);
+    for (const hit of data.hits) {
+      if (!fits(hit)) continue;
+      rejected[hit[OFFSET]] += hit[OFFSET + 1];
+      noted[hit[OFFSET]] += hit[OFFSET + 2];
+    }
+    const rows = rejected.map((n, i) => n + noted[i]);
     const most = Math.max(1, ...rows);
     for (const rule of document.querySelectorAll("[data-rule]")) {
       const index = Number(rule.dataset.rule), n = rows[index];
       rule.querySelector("[data-rows]").textContent = count(n);
-      rule.querySelector(".rule-bar").classList.toggle("warn", data.warns.includes(index));
+      for (const [name, words, found] of [["rejected", "隔离", rejected[index]], ["noted", "提示", noted[index]]]) {
+        const badge = rule.querySelector(`[data-${name}]`);
+        badge.textContent = `${words} ${count(found)}`;
+        badge.hidden = !found;
+      }
+      rule.querySelector(".rule-bar").classList.toggle("warn", !rejected[index]);
       rule.querySelector(".rule-bar i").style.width = n ? Math.max(1, 100 * n / most) + "%" : "0";
       rule.classList.toggle("quiet", !n);
     }

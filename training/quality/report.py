@@ -32,9 +32,12 @@ from training.quality.quality import (
 from training.quality.timeliness import EDGES, PUBLICITY_DAYS, bucket_title
 
 MOST_CELLS: Final = 60_000
-"""Cells a page carries; beyond, the smallest authorities are counted together."""
+"""Cells a page carries of named authorities; beyond, the smallest are counted together by region.
+
+Those of :meth:`Quality.worst` are always named: they are who the report is about.
+"""
 NO_REGION: Final = "（未注明区划）"
-OTHERS: Final = "（其余机关合计）"
+OTHERS: Final = "（此页未单列）"
 
 _TILES: Final = (
     ("reported", "报送行数", "入库行与隔离行之和；原样重报不重复计"),
@@ -117,12 +120,14 @@ def _fold(quality: Quality) -> frozenset[str | None]:
     """Return the authorities that are counted together, the smallest ones, so that a page opens."""
     if quality.cells.height <= MOST_CELLS:
         return frozenset()
+    worst = quality.worst()["authority"].to_list()
     sizes = (
         quality.cells.group_by("authority")
         .agg(cells=pl.len(), reported=(pl.col("accepted") + pl.col("rejected")).sum())
-        .sort("reported", "authority", descending=[True, False])
+        .with_columns(worst=pl.col("authority").is_in(worst, nulls_equal=True))
+        .sort("worst", "reported", "authority", descending=[True, True, False])
     )
-    folded = sizes.filter(pl.col("cells").cum_sum() > MOST_CELLS)
+    folded = sizes.filter(~pl.col("worst") & (pl.col("cells").cum_sum() > MOST_CELLS))
     return frozenset(folded["authority"].to_list())
 
 
@@ -140,7 +145,6 @@ def _data(
     }
     cells, hits, delays = (_coded(frame, places) for frame in frames)
     rule_ids = sorted(set(quality.rules["rule"]))
-    known = rules()
     return {
         "target": quality.target,
         "line": figures.line(quality.target),
@@ -149,14 +153,14 @@ def _data(
         "tables": [contracts[t].title if t in contracts else t for t in places["table"]],
         "months": [NO_MONTH if m is None else m for m in places["month"]],
         "authorities": [NO_AUTHORITY if a is None else a for a in places["authority"]],
+        "others": places["authority"].index(OTHERS) if folded else None,
         "regions": [_region_title(code) for code in places["region"]],
         "cells": _lists(cells.group_by(DIMENSIONS, maintain_order=True).agg(pl.col(COUNTS).sum())),
         "rules": rule_ids,
-        "warns": [i for i, r in enumerate(rule_ids) if r in known and known[r].severity == "warn"],
         "hits": _lists(
             hits.with_columns(pl.col("rule").replace_strict(rule_ids, range(len(rule_ids))))
             .group_by(*DIMENSIONS, "rule", maintain_order=True)
-            .agg(pl.col("rows").sum())
+            .agg(pl.col("rejected", "noted").sum())
         ),
         "delays": _lists(delays.group_by(DIMENSIONS, maintain_order=True).agg(_by_bucket())),
         "buckets": [bucket_title(bucket) for bucket in range(len(EDGES) + 1)],
@@ -174,10 +178,8 @@ def _together(frame: pl.DataFrame, folded: frozenset[str | None]) -> pl.DataFram
     if not folded:
         return frame
     small = pl.col("authority").is_in(list(folded), nulls_equal=True)
-    return frame.with_columns(
-        authority=pl.when(small).then(pl.lit(OTHERS)).otherwise("authority"),
-        region=pl.when(~small).then("region"),
-    )
+    # the region stays, so that the sums of regions are those of all authorities
+    return frame.with_columns(authority=pl.when(small).then(pl.lit(OTHERS)).otherwise("authority"))
 
 
 def _coded(frame: pl.DataFrame, places: Mapping[str, list[str | None]]) -> pl.DataFrame:
@@ -201,7 +203,7 @@ def _region_title(code: str | None) -> str:
 
 def _rule_entries(quality: Quality, contracts: Mapping[str, Contract]) -> list[dict[str, object]]:
     """Return the rules that were met with, most rows first: words, places and samples."""
-    rows = quality.rules.group_by("rule").agg(pl.col("rows").sum())
+    rows = quality.rules.group_by("rule").agg(pl.col("rows", "rejected", "noted").sum())
     known = rules()
     order = sorted(set(quality.rules["rule"]))
     return [
@@ -209,6 +211,8 @@ def _rule_entries(quality: Quality, contracts: Mapping[str, Contract]) -> list[d
             "id": rule,
             "index": order.index(rule),
             "rows": count,
+            "rejected": rejected,
+            "noted": noted,
             "rule": known.get(rule) or Rule(title=rule, severity="reject", remedy="见规则说明"),
             "places": _place_entries(quality.places.filter(pl.col("rule") == rule), contracts),
             "samples": [
@@ -224,7 +228,9 @@ def _rule_entries(quality: Quality, contracts: Mapping[str, Contract]) -> list[d
                 if sample.rule == rule
             ],
         }
-        for rule, count in rows.sort("rows", "rule", descending=[True, False]).iter_rows()
+        for rule, count, rejected, noted in rows.sort(
+            "rows", "rule", descending=[True, False]
+        ).iter_rows()
     ]
 
 

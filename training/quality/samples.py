@@ -76,7 +76,7 @@ def rejected_samples(
         .collect(engine="streaming")
     )
     rows = _fetch(quarantine, chosen["record_id"]).sort("rule", "record_id")
-    return tuple(_rejected(row, contracts.get(str(row["table"]))) for row in rows.to_dicts())
+    return tuple(as_sample(row, contracts.get(str(row["table"]))) for row in rows.to_dicts())
 
 
 def tripped_samples(
@@ -115,7 +115,8 @@ def _fetch(frame: pl.LazyFrame, record_ids: pl.Series) -> pl.DataFrame:
     return frame.filter(pl.col("record_id").is_in(wanted)).collect(engine="streaming")
 
 
-def _rejected(row: Mapping[str, object], contract: Contract | None) -> Sample:
+def as_sample(row: Mapping[str, object], contract: Contract | None) -> Sample:
+    """Return one row of the quarantine, masked."""
     fields = _known_fields(contract)
     named = [(heading, fields.get(fold(heading)), value) for heading, value in _raw(row["raw"])]
     persons = _persons(named, contract)

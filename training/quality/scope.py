@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -11,8 +12,10 @@ import polars as pl
 
 from models.errors import ConfigError
 from models.time import SHANGHAI
+from models.yaml import nearest
 from training.quality.times import YEARS
 
+_LISTED: Final = 8
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _REGION: Final = re.compile(r"\d{2}|\d{4}|\d{6}", re.ASCII)
 
@@ -50,6 +53,18 @@ class Scope:
             object.__setattr__(self, "_from", _start(first, months=0))
             object.__setattr__(self, "_before", _start(last, months=1))
 
+    def check_names(self, authorities: Collection[str], regions: Collection[str]) -> None:
+        """Refuse what is not among the names the lake holds, unless it holds none of the kind.
+
+        Raises :class:`ConfigError` with the nearest name: a slip must not read as "no data".
+        """
+        for name in self.authorities:
+            if authorities and name not in authorities:
+                raise ConfigError(f"there is no authority {name!r}{_near(name, authorities)}")
+        for region in self.regions:
+            if regions and not any(code.startswith(_prefix(region)) for code in regions):
+                raise ConfigError(f"nothing lies in region {region!r}{_near(region, regions)}")
+
     def includes(self, table: str) -> bool:
         """Say whether ``table`` is looked at."""
         return not self.tables or table in self.tables
@@ -67,6 +82,14 @@ class Scope:
             inside = [pl.col("region").str.starts_with(_prefix(r)) for r in self.regions]
             conditions.append(pl.any_horizontal(inside))
         return pl.all_horizontal(conditions)
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    """Return the nearest name; of those there may be thousands, not all are listed."""
+    close = nearest(name, known)
+    if close.startswith("; did") or len(known) <= _LISTED:
+        return close
+    return f"; there are {len(known):,}, such as {', '.join(sorted(known)[:_LISTED])}"
 
 
 def _prefix(region: str) -> str:

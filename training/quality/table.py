@@ -7,7 +7,6 @@ from typing import Final
 
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from models.records.contract import Contract
@@ -15,23 +14,32 @@ from models.records.contracts import CONTRACTS
 from models.records.rules import rules
 from training.inert import inert
 from training.quality.figures import at_least, at_most, count, line
+from training.quality.fitted import Column, Fitted
 from training.quality.quality import NO_AUTHORITY, NO_MONTH, Quality, met
 
 MONTHS: Final = 12
 AUTHORITIES: Final = 10
 RULES: Final = 12
 
-_COUNTS: Final = ("reported", "accepted", "rejected", "corrected")
-_TITLES: Final = (
-    "报送",
-    "入库",
-    "隔离",
-    "已更正",
-    "合规率",
-    "及时率",
-    "迟报率",
-    "重复率",
-    "填充率",
+_NAME: Final = Column("", wraps=True, least=20)
+_RATES: Final = (
+    Column("报送", number=True),
+    Column("入库", rank=3, number=True),
+    Column("隔离", number=True),
+    Column("已更正", rank=4, number=True),
+    Column("合规率", number=True),
+    Column("更正后", rank=2, number=True),
+    Column("及时率", rank=1, number=True),
+    Column("迟报率", rank=7, number=True),
+    Column("重复率", rank=5, number=True),
+    Column("填充率", rank=6, number=True),
+)
+_RULES: Final = (
+    Column("规则", wraps=True, least=4),
+    Column("名称", wraps=True, least=14),
+    Column("隔离", number=True),
+    Column("提示", number=True),
+    Column("如何更正", wraps=True, least=20),
 )
 
 
@@ -60,41 +68,53 @@ def _verdict(quality: Quality) -> Text:
             "没有报送数据，无法评价质量。先导入：xinjian data import MAPPING.yaml", style="yellow"
         )
     rate, goal = at_least(totals.compliance_rate), line(quality.target)
+    after = f"更正后合规率 {at_least(totals.compliance_after_correction)}"
     if met(quality):
-        return Text(f"✓ 归集合规率 {rate}，达到 {goal} 目标线", style="bold green")
+        return Text(f"✓ 归集合规率 {rate}，达到 {goal} 目标线。{after}", style="bold green")
     short = count(totals.missing_to(quality.target))
-    return Text(f"✗ 归集合规率 {rate}，未达到 {goal} 目标线：还差 {short} 行合规", style="bold red")
+    return Text(
+        f"✗ 归集合规率 {rate}，未达到 {goal} 目标线：隔离 {count(totals.rejected)} 行，"
+        f"若其中 {short} 行首报即合规便达标。{after}",
+        style="bold red",
+    )
 
 
-def _rates(title: str, frame: pl.DataFrame, key: str, target: float) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("", overflow="fold")
-    for heading in _TITLES:
-        table.add_column(heading, justify="right", no_wrap=True)
+def _rates(title: str, frame: pl.DataFrame, key: str, target: float) -> Fitted:
+    rows: list[tuple[Text, ...]] = []
     for row in frame.to_dicts():
         rate = row["compliance_rate"]
         short = rate is not None and rate < target
-        table.add_row(
-            inert(row[key]),
-            *(count(row[name]) for name in _COUNTS),
-            Text(at_least(rate), style="red" if short else "green"),
-            at_least(row["timely_rate"]),
-            at_most(row["late_rate"]),
-            at_most(row["duplicate_rate"]),
-            at_least(row["completeness"]),
+        rows.append(
+            (
+                inert(row[key]),
+                Text(count(row["reported"])),
+                Text(count(row["accepted"])),
+                Text(count(row["rejected"])),
+                Text(count(row["corrected"])),
+                Text(at_least(rate), style="red" if short else "green"),
+                Text(at_least(row["compliance_after_correction"])),
+                Text(at_least(row["timely_rate"])),
+                Text(at_most(row["late_rate"])),
+                Text(at_most(row["duplicate_rate"])),
+                Text(at_least(row["completeness"])),
+            )
         )
-    return table
+    return Fitted(title, (_NAME, *_RATES), rows)
 
 
-def _rules(quality: Quality) -> Table:
-    table = Table(title="规则命中", title_justify="left", header_style="bold")
-    for heading in ("规则", "名称", "处理", "行数", "如何更正"):
-        table.add_column(heading, justify="right" if heading == "行数" else "left", overflow="fold")
+def _rules(quality: Quality) -> Fitted:
     known = rules()
-    hits = quality.rules.group_by("rule").agg(pl.col("rows").sum())
-    for rule, rows in hits.sort("rows", "rule", descending=[True, False]).head(RULES).iter_rows():
-        found = known.get(rule)
-        treatment = "" if found is None else {"reject": "隔离", "warn": "提示"}[found.severity]
-        title, remedy = (found.title, found.remedy) if found else (inert(rule), "")
-        table.add_row(inert(rule), title, treatment, count(rows), remedy)
-    return table
+    hits = quality.rules.group_by("rule").agg(pl.col("rows", "rejected", "noted").sum())
+    rows: list[tuple[Text, ...]] = []
+    for row in hits.sort("rows", "rule", descending=[True, False]).head(RULES).to_dicts():
+        found = known.get(row["rule"])
+        rows.append(
+            (
+                inert(row["rule"]),
+                inert(found.title if found else row["rule"]),
+                Text(count(row["rejected"])),
+                Text(count(row["noted"])),
+                Text(found.remedy if found else ""),
+            )
+        )
+    return Fitted("规则命中（隔离：行未入库；提示：已入库）", _RULES, rows)

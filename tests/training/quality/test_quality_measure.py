@@ -70,6 +70,75 @@ def test_exactly_on_the_line_is_met(measured: Callable[..., Quality]) -> None:
     assert met(measured({"penalty": [{}] * 98}, [{"line": 2}], target=0.98))
 
 
+@given(st.integers(0, 30), st.integers(0, 12), st.data(), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
+def test_the_rows_missing_to_a_target_are_the_fewest(
+    accepted: int, rejected: int, data: st.DataObject, target: float
+) -> None:
+    corrected = data.draw(st.integers(0, min(accepted, rejected)))
+    duplicates = data.draw(st.integers(0, rejected - corrected)) if accepted else 0
+    counts = Counts(accepted, rejected, corrected, duplicates)
+
+    def met_with(waiting: int, settled: int) -> bool:
+        whole = counts.reported - settled
+        return not whole or (accepted + waiting) / whole >= target
+
+    found = counts.missing_to(target)
+    fewest = min(
+        waiting + settled
+        for waiting in range(counts.outstanding + 1)
+        for settled in range(corrected + duplicates + 1)
+        if met_with(waiting, settled)
+    )
+    assert found == fewest
+
+
+@pytest.mark.parametrize(
+    ("scope", "near"),
+    [
+        (Scope(authorities=("大连市生态环境厅",)), "大连市生态环境局"),
+        (Scope(authorities=("x",)), "there are 25, such as "),
+        (Scope(regions=("210190",)), "did you mean '210100'"),
+        (Scope(regions=("37",)), "210100, 210200"),
+        (Scope(tables=("penalti",)), "penalty"),
+    ],
+)
+def test_a_name_the_lake_does_not_know_is_refused(
+    province: Tables, scope: Scope, near: str
+) -> None:
+    with pytest.raises(ConfigError, match=near):
+        measure_lake(province, scope)
+
+
+def test_an_empty_lake_refuses_no_name(lake_of: LakeOf) -> None:
+    scope = Scope(authorities=("甲局",), regions=("210100",))
+    assert measure_lake(lake_of({}), scope).totals.reported == 0
+
+
+def test_a_rule_is_counted_apart_where_it_refuses_and_where_it_notes(
+    measured: Callable[..., Quality],
+) -> None:
+    quality = measured({"penalty": [{"findings": ["V02"]}] * 2}, [{}])
+    assert quality.rules.select("rule", "rows", "rejected", "noted").rows() == [("V02", 3, 1, 2)]
+
+
+def test_a_row_known_only_since_its_run_is_of_no_month(
+    measured: Callable[..., Quality], at: Callable[..., Any]
+) -> None:
+    moment = datetime(2024, 3, 5, 1, 2, 3, 456, tzinfo=UTC)
+    begun = "20240305T010203.000456-abcdef01"
+    refused = [
+        {"raw": "2", "run_id": begun, "known_at": moment},
+        {"raw": "3", "run_id": begun, "known_at": at(2024, 2, 1)},
+        {"raw": "4", "run_id": "0", "known_at": moment},
+        {"raw": "5", "run_id": "1", "known_at": moment},
+    ]
+    made = [{"started_at": moment}]
+    quality = measured({}, refused, made)
+    found = quality.by("month").select("month", "rejected").rows()
+    assert found == [("2024-02", 1), ("2024-03", 1), (None, 2)]
+    assert measured({}, refused, made, scope=Scope(since="2024-03")).totals.rejected == 1
+
+
 def test_a_row_that_breaks_three_rules_is_one_rejected_row(
     measured: Callable[..., Quality],
 ) -> None:
@@ -294,7 +363,7 @@ def test_a_time_that_cannot_be_is_unknown(
     found = quality.by("month").select("month", "accepted", "rejected", "timed", "uncalendared")
     assert found.rows() == [("2024-03", 1, 1, 1, 0), (None, 1, 1, 0, 1)]
     assert {sample.rule for sample in quality.samples} == {"V02", "V08"}
-    assert "（时间未知）" in render(quality)
+    assert "（月份不明）" in render(quality)
     assert quality.to_json()
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
 from models.errors import ConfigError
 from models.records.bookkeeping import IMPORT_RUN, QUARANTINE
@@ -103,11 +104,25 @@ def test_the_terminal_says_whether_the_line_is_met(small: Tables, lake_of: LakeO
         return out.getvalue()
 
     short = shown(small, 0.99)
-    assert "✗ 归集合规率 57.14 %，未达到 99 % 目标线：还差 3 行合规" in short
+    verdict = "".join(short.splitlines()[:2])
+    assert "✗ 归集合规率 57.14 %，未达到 99 % 目标线：隔离 3 行" in verdict
+    assert "若其中 3 行首报即合规便达标。更正后合规率 66.66 %" in verdict
     for words in ("行政处罚", "2024-03", "（未注明机关）", "V10", "重复报送", "隔离", "提示"):
         assert words in short
     assert "✓ 归集合规率 57.14 %，达到 57 % 目标线" in shown(small, 0.57)
     assert "没有报送数据" in shown(lake_of({}), 0.99)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_on_a_narrow_terminal_the_names_stay(province: Tables, width: int) -> None:
+    file = io.StringIO()
+    Console(file=file, width=width).print(as_table(measure_lake(province)))
+    shown = file.getvalue()
+    assert max(Text(line).cell_len for line in shown.splitlines()) <= width
+    assert "…" not in shown
+    for words in ("行政处罚", "2025-12", "大连市生态环境局", "统一社会信用代", "合规率"):
+        assert words in shown
+    assert "窗口较窄，未列出" in shown
 
 
 def test_markup_in_data_is_not_read_as_markup(

@@ -114,9 +114,36 @@ def test_beyond_the_limit_small_authorities_are_counted_together(
     folded = json.loads(parsed(page).data)
     assert report_module.OTHERS in folded["authorities"]
     assert len(folded["authorities"]) < len(whole["authorities"])
-    assert "其余机关合计" in page
+    assert "此页未单列" in page
     for place in range(4, 4 + len(whole["counts"])):
         assert sum(c[place] for c in folded["cells"]) == sum(c[place] for c in whole["cells"])
+
+
+def by_region(data: dict[str, list[list[int]]]) -> dict[object, list[int]]:
+    """Return the sums of all counts per region, by its title."""
+    sums: dict[object, list[int]] = {}
+    for cell in data["cells"]:
+        held = sums.setdefault(data["regions"][cell[3]], [0] * len(data["counts"]))
+        sums[data["regions"][cell[3]]] = [a + b for a, b in zip(held, cell[4:], strict=True)]
+    return sums
+
+
+def test_counted_together_the_regions_stay_and_the_worst_are_named(
+    monkeypatch: pytest.MonkeyPatch, province: Tables
+) -> None:
+    quality = measure_lake(province)
+    whole = json.loads(parsed(render(quality)).data)
+    assert whole["others"] is None
+    monkeypatch.setattr(report_module, "MOST_CELLS", 1)
+    folded = json.loads(parsed(render(quality)).data)
+    assert folded["authorities"][folded["others"]] == report_module.OTHERS
+    assert by_region(folded) == by_region(whole)
+    reported = dict(quality.by("region").select("region", "reported").iter_rows())
+    shown = {str(t)[-6:]: sums[0] + sums[1] for t, sums in by_region(folded).items()}
+    assert {c: n for c, n in reported.items() if c} == {
+        c: n for c, n in shown.items() if c in reported
+    }
+    assert set(quality.worst()["authority"]) <= set(folded["authorities"])
 
 
 @dataclass
@@ -228,6 +255,32 @@ def test_a_click_on_a_row_goes_one_level_deeper(
     assert sum(int(text.replace(",", "")) for text in shown) == int(hits["rows"].sum())
     rows.first.locator("button").click()
     assert page.locator('[data-group="0"]').get_attribute("aria-selected") == "true"
+
+
+def test_the_sum_of_the_others_is_last_and_unranked(
+    monkeypatch: pytest.MonkeyPatch, show: Callable[[str], Opened], province: Tables
+) -> None:
+    monkeypatch.setattr(report_module, "MOST_CELLS", 1)
+    page = show(render(measure_lake(province))).page
+    for _ in range(3):
+        page.locator("#next").click()
+        last = page.locator("#drill-table tbody tr").last
+        assert last.locator(".name").inner_text() == report_module.OTHERS
+        assert last.locator("td").first.inner_text() == ""
+        page.locator("#drill-table th button", has_text="报送").click()
+
+
+def test_a_rule_says_how_many_rows_it_refused_and_how_many_it_only_noted(
+    show: Callable[[str], Opened], records: Make, quarantine: Make, lake_of: LakeOf
+) -> None:
+    rows = [{"findings": ["V02"], "authority": a} for a in ("甲局", "甲局", "乙局")]
+    lake = lake_of({"penalty": records("penalty", rows), QUARANTINE: quarantine([{}])})
+    opened = show(render(measure_lake(lake)))
+    rule = opened.page.locator("[data-rule]").first
+    assert rule.locator(".badges").inner_text().split() == ["隔离", "1", "提示", "3"]
+    opened.page.locator("#filter-authority").fill("乙局")
+    opened.page.locator("#filter-authority").blur()
+    assert rule.locator(".badges").inner_text().split() == ["提示", "1"]
 
 
 def test_pages_search_and_sort(show: Callable[[str], Opened], province: Tables) -> None:
