@@ -80,8 +80,14 @@ def type_word(dtype: pl.DataType) -> str:
         return "integer"
     if dtype.is_float():
         return "number"
-    words = {pl.String: "text", pl.Date: "date", pl.Datetime: "time", pl.Boolean: "flag"}
-    return {**words, pl.List: "list"}.get(dtype.base_type(), str(dtype))
+    words: dict[type[pl.DataType], str] = {
+        pl.String: "text",
+        pl.Date: "date",
+        pl.Datetime: "time",
+        pl.Boolean: "flag",
+        pl.List: "list",
+    }
+    return words.get(dtype.base_type(), str(dtype))
 
 
 def _unit(name: Name | None) -> str:
