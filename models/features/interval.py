@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.records.countable import countable, well_formed
+from models.records.countable import DTYPES, countable, well_formed
 from models.records.fact import LIST_COLUMNS, Fact
 from models.records.publicity import (
     Purpose,
@@ -33,19 +33,7 @@ from models.records.publicity import (
 )
 from models.time import AsOf
 
-COLUMNS: Final = (
-    "happened_on",
-    "known_at",
-    "void_from",
-    "void_reason",
-    "severity",
-    "published",
-    "max_months",
-    "restrict_until",
-    "corrected",
-    "kind",
-    "removed_on",
-)
+COLUMNS: Final = tuple(DTYPES)
 """What the counting rule reads of a table that has it; no such column may be left out."""
 
 NEVER: Final = -(2**31)

@@ -39,7 +39,7 @@ from models.records.publicity import (
 )
 from models.time import AsOf
 
-_DTYPES: Final[Mapping[str, pl.DataType]] = {
+DTYPES: Final[Mapping[str, pl.DataType]] = {
     "happened_on": pl.Date(),
     "known_at": pl.Datetime("us", "UTC"),
     "void_from": pl.Date(),
@@ -52,6 +52,7 @@ _DTYPES: Final[Mapping[str, pl.DataType]] = {
     "kind": pl.String(),
     "removed_on": pl.Date(),
 }
+"""What the counting rule reads of a table that has it; no such column may be left out."""
 
 
 def countable(
@@ -219,7 +220,7 @@ class _Table:
     def column(self, name: str) -> pl.Expr:
         if name in self.columns:
             return pl.col(name)
-        return pl.lit(None, dtype=_DTYPES[name])
+        return pl.lit(None, dtype=DTYPES[name])
 
 
 @dataclass(frozen=True, slots=True)

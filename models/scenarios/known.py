@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from models.records.countable import countable
+from models.records.countable import DTYPES, countable
 from models.records.publicity import Purpose
 from models.records.reading import Records
 from models.scenarios.label import Rows
@@ -16,15 +16,7 @@ from models.time import AsOf
 SUBJECT: Final = "subject_id"
 HAPPENED: Final = "happened_on"
 BASE: Final = (SUBJECT, HAPPENED, "known_at", "void_from", "void_reason")
-_COUNTING: Final = (
-    "severity",
-    "published",
-    "max_months",
-    "restrict_until",
-    "corrected",
-    "kind",
-    "removed_on",
-)
+_COUNTING: Final = tuple(name for name in DTYPES if name not in BASE)
 
 
 def read(records: Records, rows: Rows, *also: str) -> pl.DataFrame:

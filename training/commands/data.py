@@ -25,6 +25,7 @@ from training.commands.columns import columns, listed
 from training.commands.tables import broken_rules, counts, imported
 from training.inert import inert
 from training.progress import Advance, progress
+from training.sources.mapping import Mapping as SourceMapping
 from training.sources.mapping import load_mapping
 from training.sources.run import import_mapping
 
@@ -46,12 +47,14 @@ def import_(
 ) -> None:
     """Read departmental tables, check each row, keep the good and quarantine the bad."""
     settings = Settings.load()
-    plan = load_mapping(mapping, contracts=_contracts(settings))
-    keep_declared((p.source.target for p in plan.plans), mapping.parent, settings.contracts)
-    _import(mapping, lake, root=root, settings=settings)
+    read = load_mapping(mapping, contracts=_contracts(settings))
+    keep_declared((p.source.target for p in read.plans), mapping.parent, settings.contracts)
+    _import(read, lake, root=root, settings=settings)
 
 
-def _import(mapping: Path, address: str | None, *, root: Path | None, settings: Settings) -> None:
+def _import(
+    mapping: SourceMapping, address: str | None, *, root: Path | None, settings: Settings
+) -> None:
     lake = _open(settings, address)
     if root is not None and not root.is_dir():
         raise ConfigError(
@@ -59,7 +62,7 @@ def _import(mapping: Path, address: str | None, *, root: Path | None, settings: 
         )
     with progress("导入") as advance:
         tallies = import_mapping(
-            load_mapping(mapping, contracts=_contracts(settings)),
+            mapping,
             lake,
             root=root,
             person_key=settings.secret_person_key,
@@ -188,7 +191,8 @@ def synth(
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
         with progress("合成", subjects) as advance:
             _make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
-        _import(Path(folder) / "mapping.yaml", lake, root=None, settings=settings)
+        mapping = load_mapping(Path(folder) / "mapping.yaml")
+        _import(mapping, lake, root=None, settings=settings)
 
 
 def _make_province(out: Path, *, subjects: int, seed: int, advance: Advance) -> Mapping[str, int]:
