@@ -9,6 +9,10 @@
     │   ├── LakeMissingError     no such lake, table or version
     │   ├── LakeFormatError      written by a newer release, or not a lake at all
     │   └── LakeConflictError    other writers kept winning; nothing of this write was kept
+    ├── ModelError           a model cannot be learnt, kept or applied
+    │   ├── FitError             the data does not allow a model: too few positives, a single class
+    │   ├── BundleError          a bundle is incomplete, was altered, or does not fit the features
+    │   └── RegistryError        the model registry cannot be reached, or has no such version or alias
     └── MissingExtraError    an optional package is needed for this command
 
 A message names the value, the rule it breaks and what to do about it.
@@ -51,6 +55,22 @@ class LakeFormatError(LakeError):
 
 class LakeConflictError(LakeError):
     """Concurrent writers kept winning; nothing of this write was kept and it may be repeated."""
+
+
+class ModelError(XinjianError):
+    """A model cannot be learnt, kept or applied."""
+
+
+class FitError(ModelError):
+    """The data does not allow a model; the message says how much more of what is needed."""
+
+
+class BundleError(ModelError):
+    """A bundle is incomplete, was altered after it was written, or does not fit the features."""
+
+
+class RegistryError(ModelError):
+    """The model registry cannot be reached, or has no such model, version or alias."""
 
 
 class MissingExtraError(XinjianError):
