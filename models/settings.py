@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from models.errors import ConfigError
@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     person_key: SecretStr | None = Field(default=None, min_length=16)
     """Secret from which natural persons' ids are hashed; a person keeps an id while it stays."""
 
+    tracking_uri: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices(f"{PREFIX}TRACKING_URI", "MLFLOW_TRACKING_URI")
+    )
+    """MLflow: the address of a server or database, secret for the password in it; also read from
+    ``MLFLOW_TRACKING_URI``. Else a SQLite file under ``<home>/mlflow``."""
+
     log_format: LogFormat = "auto"
     """``console`` for people, ``json`` for machines; ``auto`` is console on a terminal."""
 
@@ -71,6 +77,17 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return url
 
+    @field_validator("tracking_uri")
+    @classmethod
+    def _check_tracking_uri(cls, uri: SecretStr | None) -> SecretStr | None:
+        if uri is None or not uri.get_secret_value().strip():
+            return None
+        scheme = uri.get_secret_value().partition(":")[0].partition("+")[0]
+        if scheme not in _TRACKERS:
+            msg = f"must begin with one of {', '.join(f'{name}://' for name in _TRACKERS)}"
+            raise ValueError(msg)
+        return uri
+
     @field_validator("log_format", "log_level", mode="before")
     @classmethod
     def _lower_case(cls, value: object) -> object:
@@ -80,6 +97,18 @@ class Settings(BaseSettings):
     def lake(self) -> str:
         """Return the lake's folder or address."""
         return self.lake_url or str(self.home / "lake")
+
+    @property
+    def tracker(self) -> str:
+        """Return MLflow's address in clear, for its client alone."""
+        if self.tracking_uri is not None:
+            return self.tracking_uri.get_secret_value()
+        return f"sqlite:///{self.tracker_folder.absolute() / 'mlflow.db'}"
+
+    @property
+    def tracker_folder(self) -> Path:
+        """Return the folder of MLflow's own database, and of the artifacts no server keeps."""
+        return self.home / "mlflow"
 
     @property
     def contracts(self) -> Path:
@@ -115,7 +144,9 @@ class Settings(BaseSettings):
             ) from error
 
 
-_SECRET = frozenset({"storage_options", "person_key"})
+_SECRET = frozenset({"storage_options", "person_key", "tracking_uri"})
+_ALSO = {"tracking_uri": "MLFLOW_TRACKING_URI"}
+_TRACKERS = ("http", "https", "postgresql", "mysql", "sqlite")
 
 
 def variable(setting: str) -> str:
@@ -126,8 +157,10 @@ def variable(setting: str) -> str:
 def _wording(error: ValidationError) -> str:
     lines: list[str] = []
     for problem in error.errors(include_url=False, include_context=False):
-        setting = str(problem["loc"][0])
+        # A setting that has an alias is named by its variable already.
+        setting = str(problem["loc"][0]).removeprefix(PREFIX).lower()
         shown = "" if setting in _SECRET else f"={str(problem['input'])!r}"
         rule = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{variable(setting)}{shown}: {rule}; correct the variable or unset it")
+        also = f" (or {_ALSO[setting]})" if setting in _ALSO else ""
+        lines.append(f"{variable(setting)}{also}{shown}: {rule}; correct the variable or unset it")
     return "\n".join(lines)

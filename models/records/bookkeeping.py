@@ -1,4 +1,4 @@
-"""The lake's own tables: what was refused, and what each import run did."""
+"""The lake's own tables: what was refused, what each import did, which models were promoted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import dataframely as dy
 
 QUARANTINE: Final = "quarantine"
 IMPORT_RUN: Final = "import_run"
+PROMOTION: Final = "promotion"
+
+OWN: Final = frozenset({QUARANTINE, IMPORT_RUN, PROMOTION})
+"""Tables that hold no records about subjects; no table of a user's may have such a name."""
 
 
 class Quarantine(dy.Schema):
@@ -66,3 +70,24 @@ class ImportRun(dy.Schema):
     lake_version = dy.Int64(nullable=True)
     started_at = dy.Datetime(time_unit="us", time_zone="UTC")
     finished_at = dy.Datetime(time_unit="us", time_zone="UTC")
+
+
+class Promotion(dy.Schema):
+    """A decision about which model of a scenario decides: a verdict, or what a person chose.
+
+    ``record_id`` hashes scenario, challenger and ``decided_at``, so that writing it again adds
+    nothing. ``promoted`` tells whether the challenger became champion, ``reasons`` why or why not,
+    ``verdict`` is the whole verdict as JSON, null where a person decided. ``champion`` is the
+    digest of the bundle in force before, null where there was none.
+    """
+
+    record_id = dy.String(regex=r"^[0-9a-f]{32}$")
+    scenario = dy.String()
+    scenario_digest = dy.String()
+    champion = dy.String(nullable=True)
+    challenger = dy.String()
+    version = dy.Int64()
+    promoted = dy.Bool()
+    reasons = dy.String()
+    verdict = dy.String(nullable=True)
+    decided_at = dy.Datetime(time_unit="us", time_zone="UTC")

@@ -38,7 +38,7 @@ from pydantic import (
 from models import yaml
 from models.errors import ConfigError
 from models.names import Name
-from models.records.bookkeeping import IMPORT_RUN, QUARANTINE
+from models.records.bookkeeping import OWN
 from models.records.contract import Contract, Countable, Record, one_of, up_to
 from models.records.contracts import CONTRACTS
 from models.records.lake.layout import BUCKET
@@ -137,7 +137,7 @@ class DeclaredTable(BaseModel):
     @field_validator("name")
     @classmethod
     def _name_is_free(cls, name: str) -> str:
-        if name in {*CONTRACTS, QUARANTINE, IMPORT_RUN}:
+        if name in {*CONTRACTS, *OWN}:
             raise ValueError(f"the table name {name!r} is taken by a built-in table")
         return name
 

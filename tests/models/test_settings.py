@@ -99,6 +99,35 @@ def test_bad_storage_options_stay_secret(value: str, monkeypatch: pytest.MonkeyP
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
 
 
+def test_the_tracker_is_a_file_under_home_unless_an_address_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XINJIAN_HOME", "/srv/credit")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert Settings.load().tracker == "sqlite:////srv/credit/mlflow/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert Settings.load().tracker == "http://tracker:5000"
+    monkeypatch.setenv("XINJIAN_TRACKING_URI", "postgresql+psycopg://tracker/mlflow")
+    assert Settings.load().tracker == "postgresql+psycopg://tracker/mlflow"
+    monkeypatch.setenv("XINJIAN_TRACKING_URI", " ")
+    assert Settings.load().tracker.startswith("sqlite:")
+
+
+def test_the_trackers_password_stays_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:hunter2@tracker/mlflow")
+    settings = Settings.load()
+    assert "hunter2" not in f"{settings!r} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", ["XINJIAN_TRACKING_URI", "MLFLOW_TRACKING_URI"])
+def test_a_bad_tracker_is_named_by_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv(name, "ftp://user:hunter2@tracker")
+    with pytest.raises(ConfigError, match=rf"{name}.*: must begin with one of http://") as caught:
+        Settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_settings_do_not_change() -> None:
     settings = Settings.load()
     with pytest.raises(ValidationError, match="frozen"):

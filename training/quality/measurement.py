@@ -10,7 +10,7 @@ import polars.selectors as cs
 
 from models.codes.calendar import Calendar
 from models.errors import ConfigError
-from models.records.bookkeeping import IMPORT_RUN, QUARANTINE, ImportRun, Quarantine
+from models.records.bookkeeping import IMPORT_RUN, OWN, QUARANTINE, ImportRun, Quarantine
 from models.records.contract import Contract, Countable, Record
 from models.records.contracts import CONTRACTS
 from models.yaml import nearest
@@ -59,11 +59,11 @@ def measure_lake(
     """
     scope = scope or Scope()
     present = set(lake.tables())
-    known = {*contracts, *present} - {QUARANTINE, IMPORT_RUN}
+    known = {*contracts, *present} - OWN
     for table in scope.tables:
         if table not in known:
             raise ConfigError(f"there is no table {table!r}{nearest(table, known)}")
-    kept = ((name, lake.scan(name)) for name in sorted(present - {QUARANTINE, IMPORT_RUN}))
+    kept = ((name, lake.scan(name)) for name in sorted(present - OWN))
     empty_quarantine, empty_runs = Quarantine.create_empty().lazy(), ImportRun.create_empty().lazy()
     records = {n: f for n, f in kept if set(f.collect_schema().names()) >= RECORD_COLUMNS}
     quarantine = lake.scan(QUARANTINE) if QUARANTINE in present else empty_quarantine

@@ -1,0 +1,387 @@
+"""The model registry: where bundles are kept, compared and named champion or challenger.
+
+MLflow keeps runs, artifacts and versions; by default in a SQLite file under ``XINJIAN_HOME``, else
+where ``MLFLOW_TRACKING_URI`` points. A run folder is the truth until it is registered: when a
+server fails in the middle, nothing is lost, and registering the same folder again goes on from
+there. A version is found by its bundle's digest, so no model is registered twice.
+
+Nothing here leaves the network that the tracker is in: MLflow's telemetry is off.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+from models.errors import BundleError, RegistryError
+from models.risk import published
+from models.risk.bundle import Bundle
+from models.risk.published import CHALLENGER, CHAMPION, PREVIOUS
+from models.settings import Settings
+from models.yaml import nearest
+from training.evaluate.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+BUNDLE: Final = "bundle"
+EVALUATION: Final = "evaluation.json"
+SHOWN: Final = (EVALUATION, "card.html", "plots")
+"""What of a run folder goes to the tracker beside the bundle; rows about subjects never do."""
+
+_CODE: Final = Path(__file__).with_name("pyfunc.py")
+_NEEDS: Final = ("mlflow", "lightgbm", "numpy", "pandas")
+_QUIET: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+_STORES: Final = ("sqlalchemy", "psycopg", "psycopg2", "pymysql", "sqlite3", "alembic", "requests")
+"""Libraries through which MLflow reaches its store, and whose errors come through it."""
+_PORTS: Final = {"postgresql": 5432, "mysql": 3306}
+_PATIENCE: Final = 5.0
+"""Seconds to wait for a database to answer; MLflow itself would try for minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version of a scenario's model: its bundle's digest, its run, and the names it goes by."""
+
+    scenario: str
+    version: int
+    digest: str
+    run_id: str
+    created: datetime
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A tracker's address, and the folder of artifacts where no server keeps them."""
+
+    uri: str
+    artifacts: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the registry that the settings name; nothing is opened yet."""
+        return cls(settings.tracker, settings.tracker_folder.absolute() / "artifacts")
+
+    def versions(self, scenario: str) -> list[Registered]:
+        """Return all versions of a scenario's model, the newest first; none is no error.
+
+        Raises:
+            RegistryError: The tracker cannot be reached.
+        """
+        if self._untouched:
+            return []
+        with self._client() as client:
+            return _versions(client, scenario)
+
+    def find(self, scenario: str, which: str | int) -> Registered:
+        """Return the version that an alias or a number names.
+
+        Raises:
+            RegistryError: There is none, or the tracker cannot be reached.
+        """
+        there = self.versions(scenario)
+        for one in there:
+            if which in one.aliases or str(which) == str(one.version):
+                return one
+        if not there:
+            raise RegistryError(
+                f"no model of scenario '{scenario}' is registered; fit one with: xinjian risk fit "
+                f"{scenario}"
+            )
+        aliases = sorted({alias for one in there for alias in one.aliases})
+        numbers = ", ".join(str(one.version) for one in there[:5])
+        raise RegistryError(
+            f"'{which}' of scenario '{scenario}' points to nothing{nearest(str(which), aliases)}; "
+            f"there are the aliases {', '.join(aliases) or '(none)'} and the versions {numbers}: "
+            f"name one of them, or set it with: xinjian risk promote {scenario} VERSION"
+        )
+
+    def load(self, scenario: str, which: str | int) -> Bundle:
+        """Fetch a bundle by alias or version; every byte is held against the registered digest.
+
+        Raises:
+            RegistryError: As :meth:`find`, or the artifacts are not there.
+            BundleError: They were altered.
+        """
+        found = self.find(scenario, which)
+        with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
+            with self._client() as client:
+                path = client.download_artifacts(found.run_id, published.BUNDLE_PATH, folder)
+            try:
+                return Bundle.load(Path(path), digest=found.digest)
+            except BundleError as error:
+                raise BundleError(
+                    f"version {found.version} of scenario '{scenario}': {error}"
+                ) from error
+
+    def register(self, run: Path) -> Registered:
+        """Send a run folder to the tracker as a new version; one that is there is returned.
+
+        Raises:
+            BundleError: The folder's bundle is not whole.
+            RegistryError: The tracker failed; the folder stays, and the message says how to go on.
+        """
+        bundle = Bundle.load(run / BUNDLE)
+        try:
+            with self._client() as client:
+                name = bundle.scenario.id
+                known = [v for v in _versions(client, name) if v.digest == bundle.digest]
+                return known[0] if known else self._register(client, run, bundle)
+        except RegistryError as error:
+            raise RegistryError(
+                f"{error}\nthe run is kept in {run}; send it once the tracker answers with: "
+                f"xinjian risk register {run}"
+            ) from error
+
+    def name(self, scenario: str, which: str | int, alias: str) -> Registered:
+        """Let ``alias`` point to a version, and return it; doing it twice changes nothing."""
+        found = self.find(scenario, which)
+        with self._client() as client:
+            _point(client, found, alias)
+        return self.find(scenario, found.version)
+
+    def promote(self, scenario: str, which: str | int) -> Registered:
+        """Make a version the champion; the one before becomes ``previous``.
+
+        A challenger that wins is challenger no more. Interrupted anywhere, doing it again gives the
+        same end.
+        """
+        there = self.versions(scenario)
+        found = self.find(scenario, which)
+        before = [one for one in there if CHAMPION in one.aliases and one.version != found.version]
+        with self._client() as client:
+            if before:
+                _point(client, before[0], PREVIOUS)
+            _point(client, found, CHAMPION)
+            if CHALLENGER in found.aliases:
+                name = published.model_name(scenario)
+                client.delete_registered_model_alias(name, CHALLENGER)
+        return self.find(scenario, found.version)
+
+    def tag(self, registered: Registered, tags: Mapping[str, str]) -> None:
+        """Write tags on a version; ones that are there are replaced."""
+        name = published.model_name(registered.scenario)
+        with self._client() as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(name, str(registered.version), key, value)
+
+    @property
+    def _untouched(self) -> bool:
+        """Tell whether the default store was never written; to look must not make it."""
+        path = self.uri.removeprefix("sqlite:///")
+        return path != self.uri and not Path(path).exists()
+
+    @property
+    def _shown(self) -> str:
+        """Return the address without user and password."""
+        parts = urlsplit(self.uri)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+    @contextmanager
+    def _client(self) -> Generator[MlflowClient]:
+        """Open a client; MLflow says nothing, and what it raises becomes an error of ours."""
+        with _quiet():
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+
+            try:
+                self._knock()
+                address = _with_driver(self.uri)
+                yield MlflowClient(tracking_uri=address, registry_uri=address)
+            except (MlflowException, OSError) as error:
+                raise self._unusable(error) from error
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] not in _STORES:
+                    raise
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> RegistryError:
+        first = str(error).strip().partition("\n")[0][:300].replace(self.uri, self._shown)
+        return RegistryError(
+            f"the tracker at {self._shown} cannot be used: {first}; check that it runs and that "
+            "MLFLOW_TRACKING_URI is right, or unset the variable to keep models under XINJIAN_HOME"
+        )
+
+    def _knock(self) -> None:
+        """Raise ``OSError`` at once where a database does not answer."""
+        parts = urlsplit(self.uri)
+        port = _PORTS.get(parts.scheme.partition("+")[0])
+        if port and parts.hostname:
+            socket.create_connection((parts.hostname, parts.port or port), _PATIENCE).close()
+
+    def _register(self, client: MlflowClient, run: Path, bundle: Bundle) -> Registered:
+        run_id = self._run(client, bundle)
+        _log(client, run_id, run, bundle)
+        with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
+            _save_pyfunc(Path(folder), run / BUNDLE, bundle)
+            client.log_artifacts(run_id, str(Path(folder) / "model"), "model")
+        client.set_terminated(run_id)
+        name = published.model_name(bundle.scenario.id)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name, description=bundle.scenario.title)
+        source = f"{client.get_run(run_id).info.artifact_uri}/model"
+        client.create_model_version(name, source, run_id=run_id, tags=_tags(bundle))
+        return next(v for v in _versions(client, bundle.scenario.id) if v.digest == bundle.digest)
+
+    def _run(self, client: MlflowClient, bundle: Bundle) -> str:
+        """Return the run of a bundle: the one that was begun, else a new one."""
+        name = published.model_name(bundle.scenario.id)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            here = None if self.uri.startswith("http") else self.artifacts.as_uri()
+            experiment = client.get_experiment(client.create_experiment(name, here))
+        begun = client.search_runs(
+            [experiment.experiment_id], f"tags.`{published.DIGEST}` = '{bundle.digest}'"
+        )
+        if begun:
+            return begun[0].info.run_id
+        made = f"{bundle.manifest.created:%Y%m%dT%H%M%SZ}"
+        return client.create_run(
+            experiment.experiment_id, tags=_tags(bundle), run_name=made
+        ).info.run_id
+
+
+def _versions(client: MlflowClient, scenario: str) -> list[Registered]:
+    name = published.model_name(scenario)
+    models = client.search_registered_models(f"name = '{name}'")
+    if not models:
+        return []
+    aliases: dict[str, str] = {k: str(v) for k, v in dict(vars(models[0])["_aliases"]).items()}
+    found = [
+        _registered(v, scenario, aliases) for v in client.search_model_versions(f"name='{name}'")
+    ]
+    return sorted(found, key=lambda one: -one.version)
+
+
+def _registered(one: ModelVersion, scenario: str, aliases: Mapping[str, str]) -> Registered:
+    return Registered(
+        scenario=scenario,
+        version=int(one.version),
+        digest=one.tags.get(published.DIGEST, ""),
+        run_id=one.run_id or "",
+        created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(a for a, number in aliases.items() if number == str(one.version))),
+        tags=dict(one.tags),
+    )
+
+
+def _point(client: MlflowClient, registered: Registered, alias: str) -> None:
+    name = published.model_name(registered.scenario)
+    client.set_registered_model_alias(name, alias, str(registered.version))
+
+
+def _tags(bundle: Bundle) -> dict[str, str]:
+    return {
+        published.DIGEST: bundle.digest,
+        published.SCENARIO: bundle.scenario.id,
+        published.SCENARIO_DIGEST: bundle.manifest.scenario_digest,
+        published.FEATURES_DIGEST: bundle.manifest.features_digest,
+    }
+
+
+def _log(client: MlflowClient, run_id: str, run: Path, bundle: Bundle) -> None:
+    """Log parameters, metrics and pictures; doing it twice changes nothing."""
+    from mlflow.entities import Metric, Param
+
+    at = int(bundle.manifest.created.timestamp() * 1000)
+    metrics = [Metric(name, value, at, 0) for name, value in _metrics(run, bundle).items()]
+    params = [Param(name, str(value)) for name, value in _params(bundle).items()]
+    for start in range(0, len(params), 100):
+        client.log_batch(run_id, params=params[start : start + 100])
+    for start in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for path in (run / name for name in SHOWN):
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), path.name)
+        elif path.exists():
+            client.log_artifact(run_id, str(path))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _metrics(run: Path, bundle: Bundle) -> dict[str, float]:
+    path = run / EVALUATION
+    judged = Evaluation.from_json(path.read_bytes()).headline if path.exists() else {}
+    return {**bundle.manifest.metrics, **judged}
+
+
+def _params(bundle: Bundle) -> dict[str, str | float | int | bool]:
+    manifest = bundle.manifest
+    return {
+        **manifest.params,
+        "trained_from": str(manifest.trained_from),
+        "trained_to": str(manifest.trained_to),
+        "rows": manifest.rows,
+        "positives": manifest.positives,
+        "base_rate": manifest.base_rate,
+        "features": len(bundle.encoder.features),
+        "code": manifest.code,
+        **{f"data_version.{table}": number for table, number in manifest.data_versions.items()},
+    }
+
+
+def _save_pyfunc(folder: Path, bundle_folder: Path, bundle: Bundle) -> None:
+    """Write ``folder/model``: the bundle, and code that needs nothing of this project."""
+    from mlflow import pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    encoder = bundle.encoder
+    kinds = {
+        name: "string" if name in encoder.categories else "double" for name in encoder.features
+    }
+    inputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
+    outputs = Schema([ColSpec("double", name) for name in ("probability", "risk_score")])
+    shutil.copytree(bundle_folder, folder / BUNDLE)  # its folder's name is part of the model
+    pyfunc.save_model(  # pyright: ignore[reportUnknownMemberType]
+        folder / "model",
+        python_model=str(_CODE),
+        artifacts={BUNDLE: str(folder / BUNDLE)},
+        signature=ModelSignature(inputs, outputs),
+        pip_requirements=[f"{name}=={version(name)}" for name in _NEEDS],
+    )
+
+
+def _with_driver(uri: str) -> str:
+    """Return a PostgreSQL address with the driver that is installed, where it names none."""
+    if uri.startswith("postgresql://") and find_spec("psycopg2") is None:
+        return uri.replace("postgresql://", "postgresql+psycopg://", 1)
+    return uri
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep MLflow from sending telemetry, and from warning and logging past our own messages."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    talkers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [talker.level for talker in talkers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for talker in talkers:
+                talker.setLevel(logging.ERROR)
+            yield
+        finally:
+            for talker, level in zip(talkers, levels, strict=True):
+                talker.setLevel(level)
