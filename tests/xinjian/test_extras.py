@@ -8,7 +8,8 @@ import pytest
 from xinjian.extras import EXTRA_OF, missing_extra
 
 # Distributions whose import name is not their own name.
-IMPORT_NAME = {"nvforest-cu12": "nvforest"}
+IMPORT_NAME = {"nvforest-cu12": "nvforest", "scikit-learn": "sklearn"}
+EXTRAS = ("training", "serving", "text", "openvino", "s3", "embedded", "ray", "gpu")
 
 
 def _packages(extra: str) -> set[str]:
@@ -23,10 +24,10 @@ def _extras() -> set[str]:
 
 
 def test_the_extras_there_are() -> None:
-    assert _extras() == {"training", "serving", "text", "s3", "embedded", "ray", "gpu", "dev"}
+    assert _extras() == {*EXTRAS, "dev"}
 
 
-@pytest.mark.parametrize("extra", ["training", "serving", "text", "s3", "embedded", "ray", "gpu"])
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_every_package_of_an_extra_is_known(extra: str) -> None:
     packages = _packages(extra)
     assert packages
