@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import polars as pl
 
 from models.errors import ConfigError
-from models.features import peers, relation, subject, tables, text
+from models.features import area, identity, peers, relation, subject, tables, text
 from models.features.spec import KEYS, FeatureSpec
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
@@ -19,7 +19,9 @@ from models.scenarios.scenario import Scenario
 _FAMILIES = (
     ("window", tables.specs),
     ("subject", subject.specs),
+    ("identity", identity.specs),
     ("relation", relation.specs),
+    ("area", area.specs),
     ("text", text.specs),
     ("peers", peers.specs),
 )

@@ -31,9 +31,9 @@ def compiled(
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         if signature is None:
-            return cast("Callable[_P, _R]", _njit(nogil=True)(function))
+            return cast("Callable[_P, _R]", _njit(nogil=True, error_model="numpy")(function))
         try:
-            made = _njit(_types(signature), nogil=True, cache=cached)(function)
+            made = _njit(_types(signature), nogil=True, error_model="numpy", cache=cached)(function)
         except (OSError, RuntimeError, EOFError, UnpicklingError):
             if not cached:
                 raise
@@ -44,18 +44,21 @@ def compiled(
 
 
 def _types(signature: str) -> object:
-    """Return numba's types of arguments; ``*`` after a type marks an array that is written.
+    """Return numba's types of arguments, and of what is returned after an arrow, else nothing.
 
-    ``i4`` is an array of one dimension, ``i4,2`` of two; all are C-contiguous. Arrays that are only
-    read may be read-only, as those are that Polars hands out.
+    ``i4`` is an array of one dimension, ``i4,2`` of two, all C-contiguous; ``i4,0`` is a number.
+    ``*`` marks an array that is written: those that are only read may be read-only, as those are
+    that Polars hands out.
     """
+    arguments, _, returned = signature.partition("->")
+    made = numba.void if not returned else _type(returned.strip())
+    return made(*(_type(part) for part in arguments.split()))
+
+
+def _type(text: str) -> Callable[..., object]:
     names = {"u1": numba.uint8, "i4": numba.int32, "i8": numba.int64, "f8": numba.float64}
-    arrays: list[object] = []
-    for part in signature.split():
-        name, _, dimensions = part.rstrip("*").partition(",")
-        arrays.append(
-            numba.types.Array(
-                names[name], int(dimensions or 1), "C", readonly=not part.endswith("*")
-            )
-        )
-    return numba.void(*arrays)
+    name, _, dimensions = text.rstrip("*").partition(",")
+    if dimensions == "0":
+        return names[name]
+    written = text.endswith("*")
+    return numba.types.Array(names[name], int(dimensions or 1), "C", readonly=not written)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from models.features.arrays import Bytes, Days
 from models.features.compiled import compiled
-from models.features.interval import Bytes, Days
 
 NEVER: Final = -(2**31)
 """A day before all days, as in :mod:`.interval`; here because the cache watches this file alone."""

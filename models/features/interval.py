@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import product
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.features.arrays import Bytes, Days, Longs
 from models.records.countable import DTYPES, countable, well_formed
 from models.records.fact import LIST_COLUMNS, Fact
 from models.records.publicity import (
@@ -38,10 +39,6 @@ COLUMNS: Final = tuple(DTYPES)
 
 NEVER: Final = -(2**31)
 ALWAYS: Final = 2**31 - 1
-
-Days: TypeAlias = NDArray[np.int32]
-Longs: TypeAlias = NDArray[np.int64]
-Bytes: TypeAlias = NDArray[np.uint8]
 
 _EPOCH: Final = date(1970, 1, 1)
 _SEVERITIES: Final = tuple(str(severity) for severity in Severity)
@@ -187,9 +184,8 @@ def _times(columns: frozenset[str]) -> dict[str, pl.Expr]:
     """Return when a row became known, and the day on which its voiding or removal stops it."""
     stops = [_day(name, ALWAYS) for name in ("void_from", "removed_on") if name in columns]
     stop = pl.min_horizontal(stops) if stops else pl.lit(ALWAYS, pl.Int32)
-    counts = well_formed(columns)
-    if "void_reason" in columns:
-        counts = counts & pl.col("void_reason").ne_missing(VoidReason.ANNULLED.value)
+    reasons = [reason for reason in VoidReason if reason is not VoidReason.ANNULLED]
+    counts = well_formed(columns, reasons=reasons)
     known = pl.col("known_at").to_physical().fill_null(np.iinfo(np.int64).max)
     return {
         "_known": known,

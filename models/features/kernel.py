@@ -1,4 +1,4 @@
-# ruff: noqa: C901, FBT001, PLR0912, PLR0913, PLR0917
+# ruff: noqa: C901, PLR0913, PLR0917
 # Compiled functions take plain arrays and scalars by place; a loop over rows is what they are for.
 """The compiled pass over rows sorted by subject and day.
 
@@ -7,48 +7,44 @@ One thread, no interpreter lock, no reordering of float64 arithmetic: the same r
 bits on one machine and on another.
 
 Days are int32 since 1970-01-01, instants int64 microseconds since then.
+
+The inner functions have one way out and call nothing that could raise. numba then does not count
+the references to their arrays at every call, which would take a quarter of the time.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.features.arrays import Days, Floats, Longs
 from models.features.compiled import compiled
 
 NEVER: Final = -(2**31)
 """A day before all days, as in :mod:`.interval`; here because the cache watches this file alone."""
-TILE: Final = 32
+TILE: Final = 64
 """Subjects whose features are gathered before they are written to their columns."""
 
-Bytes: TypeAlias = NDArray[np.uint8]
-Days: TypeAlias = NDArray[np.int32]
-Longs: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
 
-
-@compiled("i8 i8 i4 u1*")
-def day_order(starts: Longs, stops: Longs, day: Days, answer: Bytes) -> None:
-    """Set ``answer[0]`` to 1 where the days of every subject ascend, else to 0."""
-    answer[0] = 1
+@compiled("i8 i8 i4 -> i8,0")
+def day_order(starts: Longs, stops: Longs, day: Days) -> int:
+    """Return how many rows are older than the row before them, of one subject."""
+    count = 0
     for subject in range(len(starts)):
         for i in range(starts[subject] + 1, stops[subject]):
-            if day[i] < day[i - 1]:
-                answer[0] = 0
-                return
+            count += day[i] < day[i - 1]
+    return count
 
 
 @compiled()
 def _first_from(day: Days, low: int, high: int, date: int) -> int:
     """Return the first row in [low, high) whose day is not before ``date``; ``high`` if none."""
-    while low < high:
-        middle = (low + high) // 2
-        if day[middle] < date:
-            low = middle + 1
-        else:
-            high = middle
+    size = high - low
+    while size > 0:
+        half = (size + 1) // 2
+        low += half if day[low + half - 1] < date else 0  # a choice costs less than a jump
+        size -= half
     return low
 
 
@@ -57,176 +53,211 @@ def _choose(
     day: Days,
     known: Longs,
     until: Days,
-    low: int,
-    high: int,
+    first: int,
+    end: int,
     date: int,
     cut: int,
     widths: Days,
     chosen: Longs,
     within: Longs,
     ends: Longs,
-) -> tuple[int, bool]:
-    """List the rows that count as of ``date``, newest first; tell the newest day, and of ties.
+) -> bool:
+    """List the rows in [first, end) that count as of ``date``, newest first, and tell of ties.
 
     ``within`` is the shortest window of each row in ``chosen``; ``ends[w]`` is how many rows lie
-    within window ``w``. The newest day may be older than every window; it is NEVER where no row
-    counts at all.
+    within window ``w``.
     """
-    i = _first_from(day, low, high, date) - 1
-    window, count, ties = 0, 0, False
-    while i >= low and window < len(widths):
-        if day[i] < date - widths[window]:
-            ends[window] = count
-            window += 1
-            continue
-        if known[i] < cut and until[i] > date:
-            ties = ties or (count > 0 and day[chosen[count - 1]] == day[i])
-            chosen[count] = i
-            within[count] = window
-            count += 1
+    for w in range(len(widths)):
+        ends[w] = 0
+    count, ties, last = 0, False, NEVER
+    for i in range(end - 1, first - 1, -1):
+        counts = (known[i] < cut) & (until[i] > date)
+        window = 0
+        for w in range(len(widths) - 1):
+            window += day[i] < date - widths[w]
+        chosen[count] = i
+        within[count] = window
+        ties |= counts & (day[i] == last)
+        last = day[i] if counts else last
+        count += counts
+        ends[window] += counts
+    for w in range(1, len(widths)):
+        ends[w] += ends[w - 1]
+    return ties
+
+
+@compiled()
+def _newest(known: Longs, until: Days, low: int, end: int, date: int, cut: int) -> int:
+    """Return the last row in [low, end) that counts as of ``date``; ``low − 1`` if none."""
+    i = end - 1
+    while i >= low and not (known[i] < cut and until[i] > date):
         i -= 1
-    while window < len(widths):
-        ends[window] = count
-        window += 1
-    if count > 0:
-        return int(day[chosen[0]]), ties
-    while i >= low:
-        if known[i] < cut and until[i] > date:
-            return int(day[i]), False
-        i -= 1
-    return NEVER, False
+    return i
+
+
+@compiled()
+def _gather(measures: Floats, measure: int, chosen: Longs, count: int, values: Floats) -> None:
+    """Copy one measure of the chosen rows."""
+    for p in range(count):
+        values[p] = measures[measure, chosen[p]]
+
+
+@compiled()
+def _sort_days(day: Days, chosen: Longs, count: int, values: Floats) -> None:
+    """Sort the values of each day, NaN last."""
+    begin = 0
+    while begin < count:
+        end = begin + 1
+        while end < count and day[chosen[end]] == day[chosen[begin]]:
+            end += 1
+        gap = (end - begin) // 2
+        while gap > 0:  # Shell's sort
+            for p in range(begin + gap, end):
+                value, q = values[p], p
+                while q >= begin + gap and (
+                    values[q - gap] > value or (np.isnan(values[q - gap]) and not np.isnan(value))
+                ):
+                    values[q] = values[q - gap]
+                    q -= gap
+                values[q] = value
+            gap //= 2
+        begin = end
 
 
 @compiled()
 def _measure(
-    day: Days,
-    measures: Floats,
-    measure: int,
-    chosen: Longs,
-    within: Longs,
-    ends: Longs,
-    ties: bool,
     values: Floats,
+    ends: Longs,
+    sums: Floats,
+    largest: Floats,
     full: Floats,
     partial: Floats,
-    first_sum: int,
-    first_max: int,
-    row: int,
+    at_sum: int,
+    at_max: int,
 ) -> None:
-    """Write sum and maximum of one measure over each window; NaN is a missing value.
+    """Write sum and maximum of the values within each window; NaN is a missing value.
 
     Added newest day first and, within a day, smallest first: whatever the order of equal days.
+    ``sums[n]`` and ``largest[n]`` are those of the first n values.
     """
+    total, most = 0.0, np.nan
+    sums[0], largest[0] = total, most
     for p in range(ends[-1]):
-        values[p] = measures[measure, chosen[p]]
-    if ties:
-        _sort_days(day, chosen, values, ends[-1])
-    total, largest = 0.0, -np.inf
-    for p in range(ends[-1]):
-        value = values[p]
-        if not np.isnan(value):
-            total += value
-            largest = max(largest, value)
-            full[row, first_sum + within[p]] = total
-            partial[row, first_max + within[p]] = largest + 0.0  # order would choose 0 or −0
-    for window in range(1, len(ends)):
-        if np.isnan(partial[row, first_max + window]):
-            full[row, first_sum + window] = full[row, first_sum + window - 1]
-            partial[row, first_max + window] = partial[row, first_max + window - 1]
+        value, missing = values[p], np.isnan(values[p])
+        total += 0.0 if missing else value
+        most = value if (not missing) & (np.isnan(most) | (value > most)) else most
+        sums[p + 1], largest[p + 1] = total, most
+    for w in range(len(ends)):
+        full[at_sum + w] = sums[ends[w]]
+        partial[at_max + w] = largest[ends[w]] + 0.0  # order would choose 0 or −0
 
 
 @compiled()
-def _sort_days(day: Days, chosen: Longs, values: Floats, count: int) -> None:
-    """Sort the values of each day."""
-    p = 0
-    while p < count:
-        q = p + 1
-        while q < count and day[chosen[q]] == day[chosen[p]]:
-            q += 1
-        if q > p + 1:
-            values[p:q].sort()
-        p = q
-
-
-@compiled()
-def _category(
+def _values(
     codes: Days,
-    offsets: Longs,
-    categories: Longs,
-    category: int,
+    begin: int,
     chosen: Longs,
     within: Longs,
-    ends: Longs,
+    count: int,
+    seen: Longs,
+    marks: int,
+    serial: int,
+    levels: int,
+    full: Floats,
+    at_count: int,
+    at_distinct: int,
+) -> None:
+    """Count the levels and the distinct values of a category by the shortest window of each row.
+
+    ``seen`` from ``marks`` on holds the serial at which each code was last seen; code −1 is null.
+    """
+    for p in range(count):
+        code = codes[begin + chosen[p]]
+        if code >= 0:
+            full[at_distinct + within[p]] += seen[marks + code] != serial
+            seen[marks + code] = serial
+            if code < levels:
+                full[at_count + within[p] * levels + code] += 1.0
+
+
+@compiled()
+def _lists(
+    codes: Days,
+    begin: int,
+    offsets: Longs,
+    bounds: int,
+    chosen: Longs,
+    within: Longs,
+    count: int,
     seen: Longs,
     in_row: Longs,
+    marks: int,
     serial: int,
+    levels: int,
+    full: Floats,
+    at_count: int,
+    at_distinct: int,
+) -> None:
+    """Do so of lists, whose bounds begin at ``bounds``; what a row states twice counts once."""
+    for p in range(count):
+        row = bounds + chosen[p]
+        for place in range(begin + offsets[row], begin + offsets[row + 1]):
+            code = codes[place]
+            if code >= 0 and (seen[marks + code] != serial or in_row[marks + code] != row):
+                full[at_distinct + within[p]] += seen[marks + code] != serial
+                seen[marks + code], in_row[marks + code] = serial, row
+                if code < levels:
+                    full[at_count + within[p] * levels + code] += 1.0
+
+
+@compiled()
+def _widen(
+    ends: Longs,
+    levels: int,
     full: Floats,
     partial: Floats,
-    first_count: int,
-    first_distinct: int,
-    first_share: int,
-    row: int,
+    at_count: int,
+    at_distinct: int,
+    at_share: int,
 ) -> None:
-    """Write the counts and shares of one category's levels and its distinct values.
-
-    A line of ``categories``: where codes, offsets (−1: one code a row) and the category's tables of
-    last sight begin, and how many levels it has. A level stated twice in a row counts once; code −1
-    is null. What is counted first by its shortest window is then added up over longer ones.
-    """
-    begin, bounds, mark0 = categories[category, 0], categories[category, 1], categories[category, 2]
-    known = categories[category, 3]
-    for p in range(ends[-1]):
-        i = chosen[p]
-        if bounds < 0:
-            start, stop = begin + i, begin + i + 1
-        else:
-            start, stop = begin + offsets[bounds + i], begin + offsets[bounds + i + 1]
-        for place in range(start, stop):
-            code = codes[place]
-            if code < 0:
-                continue
-            mark = mark0 + code
-            if seen[mark] != serial:
-                seen[mark] = serial
-                full[row, first_distinct + within[p]] += 1.0
-            elif bounds >= 0 and in_row[mark] == i:
-                continue
-            if bounds >= 0:
-                in_row[mark] = i
-            if code < known:
-                full[row, first_count + within[p] * known + code] += 1.0
-    for window in range(len(ends)):
-        at, whole = first_count + window * known, np.float64(ends[window])
-        if window > 0:
-            full[row, first_distinct + window] += full[row, first_distinct + window - 1]
-            for level in range(known):
-                full[row, at + level] += full[row, at - known + level]
-        if whole > 0.0:
-            share = first_share + window * known
-            for level in range(known):
-                partial[row, share + level] = full[row, at + level] / whole
+    """Add what shorter windows counted to the longer ones, and write the shares of the levels."""
+    for w in range(1, len(ends)):
+        full[at_distinct + w] += full[at_distinct + w - 1]
+    for place in range(at_count + levels, at_count + levels * len(ends)):
+        full[place] += full[place - levels]
+    for w in range(len(ends)):
+        whole = np.float64(ends[w])
+        for place in range(w * levels, (w + 1) * levels):
+            partial[at_share + place] = full[at_count + place] / whole  # NaN where both are 0
 
 
 @compiled()
 def _counts(
-    ends: Longs, widths: Days, trends: Longs, full: Floats, partial: Floats, row: int
+    ends: Longs,
+    widths: Days,
+    trends: Longs,
+    full: Floats,
+    partial: Floats,
+    at_count: int,
+    at_trend: int,
 ) -> None:
     """Write how many records each window has, and how the rates of two windows compare."""
-    for window in range(len(ends)):
-        full[row, window] = ends[window]
+    for w in range(len(ends)):
+        full[at_count + w] = ends[w]
     for t in range(len(trends)):
         short, long = trends[t, 0], trends[t, 1]
-        if ends[long] > 0:
-            wide, narrow = np.int64(widths[long]), np.int64(widths[short])
-            partial[row, 1 + t] = (ends[short] * wide) / (ends[long] * narrow)
+        wide, narrow = np.int64(widths[long]), np.int64(widths[short])
+        # NaN where the long window has no record, since the short one then has none
+        partial[at_trend + t] = (ends[short] * wide) / (ends[long] * narrow)
 
 
 @compiled()
 def _flush(tile: Floats, into: Floats, at: int, size: int) -> None:
     """Write the lines of a tile to columns."""
-    for feature in range(len(into)):
+    many = len(into)
+    for feature in range(many):
         for row in range(size):
-            into[feature, at + row] = tile[row, feature]
+            into[feature, at + row] = tile[row * many + feature]
 
 
 @compiled("i8 i8 i4 i8 i4 f8,2 i4 i8 i8,2 i4 i8 i8 i4 i8,2 f8,2* f8,2*")
@@ -266,76 +297,81 @@ def windows(
         marks = max(marks, categories[c, 2] + categories[c, 4])
     for s in range(len(starts)):
         longest = max(longest, stops[s] - starts[s])
-    chosen, values = np.empty(longest, np.int64), np.empty(longest, np.float64)
-    within, ends = np.empty(longest, np.int64), np.empty(width, np.int64)
+    chosen, within = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    values, sums, largest = np.empty(longest), np.empty(longest + 1), np.empty(longest + 1)
+    ends = np.empty(width, np.int64)
     seen, in_row = np.zeros(marks, np.int64), np.full(marks, -1, np.int64)
-    zeros, gaps = np.empty((TILE, len(full))), np.empty((TILE, len(partial)))
-    first_max = 1 + len(trends)
+    zeros, gaps = np.empty(TILE * len(full)), np.empty(TILE * len(partial))
     serial = 0
     for first in range(0, len(starts), TILE):
         size = min(TILE, len(starts) - first)
         for k in range(len(dates)):
+            date, cut = dates[k], cuts[k]
             zeros[:] = 0.0
             gaps[:] = np.nan
             for row in range(size):
-                newest, ties = _choose(
-                    day,
-                    known,
-                    until,
-                    starts[first + row],
-                    stops[first + row],
-                    dates[k],
-                    cuts[k],
-                    widths,
-                    chosen,
-                    within,
-                    ends,
+                low = starts[first + row]
+                end = _first_from(day, low, stops[first + row], date)
+                wide = _first_from(day, low, end, date - widths[-1])
+                ties = _choose(
+                    day, known, until, wide, end, date, cut, widths, chosen, within, ends
                 )
-                if newest == NEVER:
+                count = ends[-1]
+                newest = chosen[0] if count > 0 else _newest(known, until, low, wide, date, cut)
+                if newest < low:
                     continue
-                gaps[row, 0] = dates[k] - newest
-                if ends[-1] == 0:
+                at, gap = row * len(full), row * len(partial)
+                gaps[gap] = date - day[newest]
+                if count == 0:
                     continue
                 serial += 1
-                _counts(ends, widths, trends, zeros, gaps, row)
+                _counts(ends, widths, trends, zeros, gaps, at, gap + 1)
+                at, gap = at + width, gap + 1 + len(trends)
                 for m in range(many):
-                    at, gap = width * (1 + m), first_max + width * m
-                    _measure(
-                        day,
-                        measures,
-                        m,
-                        chosen,
-                        within,
-                        ends,
-                        ties,
-                        values,
-                        zeros,
-                        gaps,
-                        at,
-                        gap,
-                        row,
-                    )
-                before = 0
+                    _gather(measures, m, chosen, count, values)
+                    if ties:
+                        _sort_days(day, chosen, count, values)
+                    _measure(values, ends, sums, largest, zeros, gaps, at, gap)
+                    at, gap = at + width, gap + width
+                distinct = at + width * listed
                 for c in range(len(categories)):
-                    at, gap = width * (1 + many + before), first_max + width * (many + before)
-                    _category(
-                        codes,
-                        offsets,
-                        categories,
-                        c,
-                        chosen,
-                        within,
-                        ends,
-                        seen,
-                        in_row,
-                        serial,
-                        zeros,
-                        gaps,
-                        at,
-                        width * (1 + many + listed + c),
-                        gap,
-                        row,
-                    )
-                    before += categories[c, 3]
+                    begin, bounds = categories[c, 0], categories[c, 1]
+                    mark0, levels = categories[c, 2], categories[c, 3]
+                    if bounds < 0:
+                        _values(
+                            codes,
+                            begin,
+                            chosen,
+                            within,
+                            count,
+                            seen,
+                            mark0,
+                            serial,
+                            levels,
+                            zeros,
+                            at,
+                            distinct,
+                        )
+                    else:
+                        _lists(
+                            codes,
+                            begin,
+                            offsets,
+                            bounds,
+                            chosen,
+                            within,
+                            count,
+                            seen,
+                            in_row,
+                            mark0,
+                            serial,
+                            levels,
+                            zeros,
+                            at,
+                            distinct,
+                        )
+                    _widen(ends, levels, zeros, gaps, at, distinct, gap)
+                    at, gap = at + width * levels, gap + width * levels
+                    distinct += width
             _flush(zeros, full, rows[k] + first, size)
             _flush(gaps, partial, rows[k] + first, size)

@@ -7,7 +7,8 @@ role or relation holds until it ended, was voided or, at an address, the subject
 
 * ``members``: a subject belongs to a node, which is a person or an address;
 * ``pairs``: two subjects are tied directly, seen from either;
-* ``flags``: a countable penalty or a failed inspection within 365 days, or an active listing.
+* ``flags``: a countable penalty or a failed inspection within 365 days, or an active listing;
+* ``outcomes``: results of checks by group (:mod:`.outcomes`), of nobody in particular.
 
 An address is that of the register, as it stands now; see :mod:`models.scenarios.cohort`.
 """
@@ -17,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from hashlib import blake2b
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from models.codes.columns import half_width_expr
 from models.errors import ConfigError
+from models.features.digest import Keys, keyed
 from models.features.interval import ALWAYS, NEVER, Counting, array, day_number
+from models.features.outcomes import Outcomes, spans_of
 from models.features.spec import SUBJECT
 from models.records.publicity import Purpose
 from models.records.reading import Records
-
-Keys: TypeAlias = NDArray[np.uint64]
 
 VIAS: Final = ("person", "address", "shareholding", "trade")
 """Kinds of tie, by place."""
@@ -40,7 +40,7 @@ FLAGS: Final = ("penalty", "listing", "inspection")
 """Kinds of flag, by place; each is the table it comes from."""
 FLAG_DAYS: Final = 365
 
-_BY_KIND: Final[Mapping[str, int]] = {
+BY_KIND: Final[Mapping[str, int]] = {
     "shareholding": 2,
     "branch": 2,
     "successor": 2,
@@ -49,6 +49,7 @@ _BY_KIND: Final[Mapping[str, int]] = {
     "guarantee": 3,
     "supply": 3,
 }
+"""Kind of relation → place of its kind of tie."""
 _SOURCES: Final = ("person_role", "subject", "relation")
 _SHORTEST: Final = 6
 """Characters that a normalised address has at least: a bare 沈阳市 or 不详 ties nobody."""
@@ -72,20 +73,32 @@ class Network:
     belongs: pl.DataFrame
     pairs: pl.DataFrame
     flags: pl.DataFrame
+    outcomes: Outcomes
 
     @classmethod
     def of(
-        cls, parts: Iterable[Records], *, advance: Callable[[int], None] | None = None
+        cls,
+        parts: Iterable[Records],
+        *,
+        advance: Callable[[int], None] | None = None,
+        outcomes: bool = True,
     ) -> Network:
-        """Build the network of a lake from its buckets, or of any records."""
+        """Build the network of a lake from its buckets, or of any records.
+
+        ``outcomes``: whether the results of checks are counted by group, which only the area family
+        needs.
+        """
         tables: set[str] = set()
         found: dict[str, list[pl.DataFrame]] = {name: [] for name in _FRAMES}
+        counted: list[pl.DataFrame] = []
         for part in parts:
             tables |= {*part.tables()}.intersection((*_SOURCES, *FLAGS))
             for name, frame in zip(
                 _FRAMES, (_members(part), _pairs(part), _flags(part)), strict=True
             ):
                 found[name].append(frame)
+            if outcomes:
+                counted.append(spans_of(part))
             if advance is not None:
                 advance(1)
         schemas = (_MEMBERS, _PAIRS, _FLAGS)
@@ -95,11 +108,18 @@ class Network:
                 pl.concat([pl.DataFrame(schema=schema), *found[name]])
                 for name, schema in zip(_FRAMES, schemas, strict=True)
             ),
+            outcomes=Outcomes.of(counted),
         )
 
     @classmethod
     def _sorted(
-        cls, tables: frozenset[str], members: pl.DataFrame, pairs: pl.DataFrame, flags: pl.DataFrame
+        cls,
+        tables: frozenset[str],
+        members: pl.DataFrame,
+        pairs: pl.DataFrame,
+        flags: pl.DataFrame,
+        *,
+        outcomes: Outcomes,
     ) -> Network:
         return cls(
             tables,
@@ -107,18 +127,20 @@ class Network:
             members.select("subject", "node").unique().sort("subject", "node"),
             pairs.sort("subject", "other", "via", "since", "until"),
             flags.sort("subject", "flag", "since", "until"),
+            outcomes,
         )
 
     @classmethod
     def load(cls, folder: Path, tables: Iterable[str]) -> Network:
         """Read what :meth:`save` wrote."""
         frames = [pl.read_parquet(folder / f"{name}.parquet") for name in _FRAMES]
-        return cls._sorted(frozenset(tables), *frames)
+        return cls._sorted(frozenset(tables), *frames, outcomes=Outcomes.load(folder))
 
     def save(self, folder: Path) -> None:
-        """Write the network as three Parquet files; ``tables`` are for the caller to keep."""
+        """Write the network as Parquet files; ``tables`` are for the caller to keep."""
         for name, frame in zip(_FRAMES, (self.members, self.pairs, self.flags), strict=True):
             frame.write_parquet(folder / f"{name}.parquet")
+        self.outcomes.save(folder)
 
     def nodes_of(self, subjects: Keys) -> Keys:
         """Return the nodes that these subjects belong to at any time, ascending."""
@@ -144,20 +166,6 @@ class Network:
         places = np.searchsorted(wanted, held["subject"])
         np.bitwise_or.at(bits, places, np.left_shift(np.uint8(1), held["flag"].astype(np.uint8)))
         return bits[np.searchsorted(wanted, subjects)]
-
-
-def keyed(values: pl.Series, salt: str = "") -> pl.Series:
-    """Return the 64-bit digest of each text (with ``salt`` before it); null stays null."""
-    distinct = values.unique().drop_nulls()
-    digests = [
-        int.from_bytes(blake2b(f"{salt}{text}".encode(), digest_size=8).digest(), "little")
-        for text in distinct.to_list()
-    ]
-    known = pl.DataFrame({"_text": distinct, "_key": pl.Series(digests, dtype=pl.UInt64)})
-    joined = (
-        values.alias("_text").to_frame().join(known, on="_text", how="left", maintain_order="left")
-    )
-    return joined["_key"].alias(values.name)
 
 
 def _rows(frame: pl.DataFrame, column: str, keys: Keys) -> NDArray[np.int64]:
@@ -235,7 +243,7 @@ def _members(records: Records) -> pl.DataFrame:
         parts.append(_belonging(held, held["person_id"], "person"))
     register = _frame(records, "subject", [*_TIMES, "closed_on", "address"])
     if register is not None and "address" in register.columns:
-        placed = register.with_columns(_plain_address().alias("address"))
+        placed = register.with_columns(plain_address().alias("address"))
         placed = _span(placed.filter(pl.col("address").is_not_null()), "closed_on", always=True)
         parts.append(_belonging(placed, placed["address"], "address"))
     return pl.concat(parts)
@@ -251,7 +259,7 @@ def _belonging(frame: pl.DataFrame, node: pl.Series, via: str) -> pl.DataFrame:
     )
 
 
-def _plain_address() -> pl.Expr:
+def plain_address() -> pl.Expr:
     """Return the address without width, case, blanks and punctuation; null where it says little."""
     plain = half_width_expr("address").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]", "")
     return pl.when(plain.str.len_chars() >= _SHORTEST).then(plain)
@@ -262,7 +270,7 @@ def _pairs(records: Records) -> pl.DataFrame:
     if relations is None:
         return pl.DataFrame(schema=_PAIRS)
     held = _span(relations, "ended_on")
-    via = pl.col("kind").replace_strict(_BY_KIND, default=None, return_dtype=pl.UInt8)
+    via = pl.col("kind").replace_strict(BY_KIND, default=None, return_dtype=pl.UInt8)
     one = held.select(
         keyed(held[SUBJECT]).alias("subject"),
         keyed(held["other_id"]).alias("other"),

@@ -214,7 +214,7 @@ def _network(
         return Network.load(folder, versions)
     buckets = range(lake.buckets) if pipeline.related else range(0)
     parts = (LakeRecords(lake, bucket=bucket, versions=versions) for bucket in buckets)
-    network = Network.of(parts, advance=advance)
+    network = pipeline.network(parts, advance=advance)
     advance(lake.buckets - len(buckets))
     making = work / "network.part"
     shutil.rmtree(making, ignore_errors=True)

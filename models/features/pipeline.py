@@ -7,14 +7,14 @@ needs of other subjects (neighbours' flags, the figures of peers) comes from a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
 from models.errors import ConfigError
-from models.features import catalogue, peers, relation, subject, tables, text
+from models.features import area, catalogue, identity, peers, relation, subject, tables, text
 from models.features.network import Network
 from models.features.reference import Reference
 from models.features.spec import AS_OF, KEYS, SUBJECT, FeatureSpec
@@ -53,8 +53,15 @@ class Pipeline:
 
     @property
     def related(self) -> bool:
-        """Tell whether rows need to know who is tied to whom."""
-        return bool(self.family("relation"))
+        """Tell whether rows need to know of others: of ties, or of how those alike fare."""
+        return bool(self.family("relation") or self.family("area"))
+
+    def network(
+        self, parts: Iterable[Records], *, advance: Callable[[int], None] | None = None
+    ) -> Network:
+        """Return what rows need to know of others, from the parts of a population."""
+        outcomes = bool(self.family("area"))
+        return Network.of(parts if self.related else (), advance=advance, outcomes=outcomes)
 
     def build(
         self,
@@ -71,7 +78,7 @@ class Pipeline:
             reference.check(self.digest)
             network, distributions = reference.network, reference.peers
         else:
-            network = Network.of([records] if self.related else [])
+            network = self.network([records])
             distributions = None
         if subjects is None or (distributions is None and self.family("peers")):
             base = self.base(records, dates, network=network, check_ids=check_ids)
@@ -110,12 +117,35 @@ class Pipeline:
             relation.build(network, self.family("relation"), subjects=wanted, dates=days),
             text.build(records, self.family("text"), subjects=wanted, dates=days),
         ]
+        parts += self._alike(
+            records, pl.concat([grid, parts[len(self.windows)]], how="horizontal"), days, network
+        )
         whole = {c.name: c for part in (grid, *parts) for c in part.iter_columns()}
         own = [spec.name for spec in self.features if spec.family != "peers"]
         rows = pl.DataFrame([whole[name] for name in (*KEYS, *own, *GROUPS)])
         if members is None:
             return rows
         return rows.join(members, on=KEYS, how="semi", maintain_order="left")
+
+    def _alike(
+        self, records: Records, register: pl.DataFrame, days: Sequence[date], network: Network
+    ) -> list[pl.DataFrame]:
+        """Return what codes and names say, and how those alike fare.
+
+        ``register`` has the grid and what the subject family tells, its groups among it.
+        """
+        areas, wanted = self.family("area"), self.family("identity")
+        if not (areas or wanted):
+            return []
+        subjects = register[SUBJECT].slice(0, register.height // len(days))
+        told = identity.build(records, wanted, subjects=subjects, dates=days)
+        if not areas:
+            return [told]
+        base = pl.concat(
+            [register.select(SUBJECT, "_division"), told.select(identity.GROUPS)], how="horizontal"
+        )
+        made = area.build(network.outcomes, records, self.scenario, base=base, dates=days)
+        return [told, area.lacking(made, areas, base.height)]
 
     def counts(self, base: pl.DataFrame) -> pl.DataFrame:
         """Return what one part of the population adds to the distributions of peers."""
@@ -177,7 +207,7 @@ def reference_of(
 ) -> Reference:
     """Return the reference that :func:`build` would take from these records: a whole population."""
     pipeline = Pipeline.of(scenario, contracts)
-    network = Network.of([records] if pipeline.related else [])
+    network = pipeline.network([records])
     base = pipeline.base(records, dates, network=network)
     return Reference(pipeline.digest, tuple(sorted(dates)), network, pipeline.distributions(base))
 

@@ -90,6 +90,33 @@ def build(
     return pl.DataFrame([made[spec.name] for spec in wanted])
 
 
+def neighbours(network: Network, subject: str, on: date, *, hops: bool = False) -> dict[str, Keys]:
+    """Return, by feature, the digests of whom it counts about one subject as of a date.
+
+    A share has those whom its numerator counts, ``relation_hub`` those whom only hubs tie to it.
+    """
+    keys = keyed(pl.Series([subject], dtype=pl.String)).to_numpy()
+    ties, _ = _ties(network, keys, on)
+    flags = network.flags_of(ties.other, on)
+    found = {"relation_hub": ties.other[ties.hub]}
+    for number, flag in enumerate(FLAGS):
+        found[f"relation_{flag}_count"] = ties.other[(flags >> number) & 1 == 1]
+    for number, via in enumerate(VIAS):
+        chosen = (ties.via >> number) & 1 == 1
+        found |= _whom(via, ties.other[chosen], ties.other[chosen & (flags > 0)])
+    found |= _whom(_ALL, ties.other, ties.other[flags > 0])
+    if hops:
+        _, others = _second(network, ties, on)
+        found |= _whom(_SECOND, others, others[network.flags_of(others, on) > 0])
+    return found
+
+
+def _whom(tie: str, everyone: Keys, flagged: Keys) -> dict[str, Keys]:
+    return dict(
+        zip((_name(tie, stat) for stat in _COUNTS), (everyone, flagged, flagged), strict=True)
+    )
+
+
 def _name(tie: str, stat: str) -> str:
     return f"relation_{stat}" if tie == _ALL else f"relation_{tie}_{stat}"
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from models.errors import RecordError
-from models.features.interval import Days, Longs
+from models.features.arrays import Days, Longs, roomy
+from models.features.views import numbers, runs
 
 KEY: Final = "record_id"
 SUBJECT: Final = "subject_id"
 _FEW: Final = 256
 """Subjects up to which a dictionary finds places faster than a join does."""
-_MOST: Final = 0.8
-"""Share of rows from which on it is faster to take all."""
-
-Mask: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +27,6 @@ class Rows:
     day: Days
     starts: Longs
     stops: Longs
-
-    def within(self, first: int, last: int) -> Mask | None:
-        """Return which rows lie in [first, last) days; null where most do, as well as all."""
-        inside = (self.day >= first) & (self.day < last)
-        return None if np.count_nonzero(inside) > _MOST * len(inside) else inside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +46,13 @@ def in_order(events: pl.DataFrame, day: Days, subjects: pl.Series) -> Rows | Non
     """Return the rows of each subject; null where they must be sorted first."""
     from models.features import kernel
 
-    runs = _runs(events)
-    if runs["value"].n_unique() < runs.height:
+    begins, texts = runs(events[SUBJECT])
+    if texts.n_unique() < texts.len():
         return None
-    starts, stops = _places(runs, subjects)
-    ordered = np.zeros(1, np.uint8)
-    kernel.day_order(starts, stops, day, ordered)
-    return Rows(events, day, starts, stops) if ordered[0] else None
+    starts, stops = _places(begins, np.append(begins[1:], events.height), texts, subjects)
+    if kernel.day_order(starts, stops, day):
+        return None
+    return Rows(events, day, starts, stops)
 
 
 def in_any_order(events: pl.DataFrame, subjects: pl.Series) -> pl.DataFrame:
@@ -88,117 +78,46 @@ def check_types(events: pl.DataFrame, table: str, *, measures: Sequence[str]) ->
             )
 
 
-def encoded(
-    events: pl.DataFrame,
-    categories: Sequence[tuple[str, Sequence[str]]],
-    *,
-    rows: Mask | None = None,
-) -> Codes:
-    """Give every value of the categories (column and levels) a code, the levels first.
-
-    Rows outside ``rows`` are left without codes.
-    """
-    wanted = [column for column, _ in categories]
-    some = (events if rows is None else events.filter(pl.Series(rows))).select(wanted)
-    kept = None if rows is None else np.flatnonzero(rows)
-    coded = _coded(some, [c for c in categories if not _is_list(events, c[0])])
-    parts: list[tuple[int, Longs | None, Days]] = []
-    offsets: list[Longs] = []
+def encoded(events: pl.DataFrame, categories: Sequence[tuple[str, Sequence[str]]]) -> Codes:
+    """Give every value of the categories (column and levels) a code, the levels first."""
+    flat = [_flat(events[column]) for column, _ in categories]
+    codes = roomy((sum(texts.len() for texts, _ in flat),), np.int32)
+    offsets: list[Longs] = [np.empty(0, np.int64)]
     entries: list[tuple[int, int, int, int, int]] = []
-    begun = codes = bounds = 0
-    for column, levels in categories:
-        if column in coded:
-            (numbers, many), place, offset, length = coded[column], kept, -1, events.height
-        else:
-            numbers, many, listed = _coded_lists(some[column], levels)
-            place, offset, length = None, bounds, len(numbers)
-            offsets.append(_bounds(listed, kept, events.height))
-            bounds += len(offsets[-1])
-        entries.append((begun, offset, codes, len(levels), many))
-        parts.append((begun, place, numbers))
-        begun, codes = begun + length, codes + many
-    return Codes(
-        values=_laid_out(parts, begun),
-        offsets=np.concatenate(offsets) if offsets else np.empty(0, np.int64),
-        entries=np.array(entries, np.int64).reshape(-1, 5),
-    )
+    begun = numbered = bounded = 0
+    for (_, levels), (texts, bounds) in zip(categories, flat, strict=True):
+        end = begun + texts.len()
+        many = len(numbers(texts, codes[begun:end], known=levels))
+        entries.append((begun, bounded if len(bounds) else -1, numbered, len(levels), many))
+        offsets.append(bounds)
+        begun, numbered, bounded = end, numbered + many, bounded + len(bounds)
+    return Codes(codes, np.concatenate(offsets), np.array(entries, np.int64).reshape(-1, 5))
 
 
-def _laid_out(parts: Sequence[tuple[int, Longs | None, Days]], length: int) -> Days:
-    """Lay parts of codes one after another: where each begins, its rows (null: all), its codes."""
-    values = np.full(length, -1, np.int32)
-    for begin, rows, numbers in parts:
-        if rows is None:
-            values[begin : begin + len(numbers)] = numbers
-        else:
-            values[begin:][rows] = numbers
-    return values
+def _flat(column: pl.Series) -> tuple[pl.Series, Longs]:
+    """Return a category as texts, and where the list of each row begins; empty where no lists."""
+    if not isinstance(column.dtype, pl.List):
+        return _texts(column), np.empty(0, np.int64)
+    lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = column.explode(empty_as_null=False, keep_nulls=False)
+    return _texts(flat), np.concatenate([[0], np.cumsum(lengths)])
 
 
-def _bounds(lengths: Longs, rows: Longs | None, height: int) -> Longs:
-    """Return where the list of each of ``height`` rows begins, given the lengths of some rows'."""
-    bounds = np.zeros(height + 1, np.int64)
-    bounds[1:][slice(None) if rows is None else rows] = lengths
-    return np.cumsum(bounds)
+def _texts(column: pl.Series) -> pl.Series:
+    return column if column.dtype == pl.String() else column.cast(pl.String)
 
 
-def _is_list(events: pl.DataFrame, column: str) -> bool:
-    return isinstance(events.schema[column], pl.List)
-
-
-def _coded_lists(values: pl.Series, levels: Sequence[str]) -> tuple[Days, int, Longs]:
-    """Return the codes of the values of all lists, how many codes there are, and list lengths."""
-    lengths = values.list.len().fill_null(0)
-    flat = values.filter(lengths > 0).explode().to_frame()
-    numbers, many = _coded(flat, [(values.name, levels)])[values.name]
-    return numbers, many, lengths.to_numpy().astype(np.int64)
-
-
-def _coded(
-    frame: pl.DataFrame, categories: Sequence[tuple[str, Sequence[str]]]
-) -> dict[str, tuple[Days, int]]:
-    """Return, by column, the code of each value and how many codes there are."""
-    listed = {column: tuple(levels) for column, levels in categories}
-    found = frame.select(
-        _code(column, _enum(levels)) if levels else pl.col(column).cast(pl.String)
-        for column, levels in listed.items()
-    )
-    coded: dict[str, tuple[Days, int]] = {}
-    for column, levels in listed.items():
-        values, known = found[column], levels
-        if not levels or values.eq(-1).sum() > frame[column].null_count():
-            # values that are no level get codes after the levels
-            texts = frame[column].cast(pl.String)
-            known = tuple(dict.fromkeys([*levels, *texts.unique().drop_nulls().to_list()]))
-            values = texts.to_frame().select(_code(column, pl.Enum(known)))[column]
-        coded[column] = np.ascontiguousarray(values.to_numpy(), np.int32), len(known)
-    return coded
-
-
-def _code(column: str, kind: pl.Enum) -> pl.Expr:
-    codes = pl.col(column).cast(pl.String).cast(kind, strict=False).to_physical()
-    return codes.cast(pl.Int32).fill_null(-1)
-
-
-@lru_cache(maxsize=256)
-def _enum(levels: tuple[str, ...]) -> pl.Enum:
-    return pl.Enum(levels)
-
-
-def _runs(events: pl.DataFrame) -> pl.DataFrame:
-    """Return ``len`` and ``value`` of each run of rows with one subject."""
-    return events[SUBJECT].rle().struct.unnest()
-
-
-def _places(runs: pl.DataFrame, subjects: pl.Series) -> tuple[Longs, Longs]:
+def _places(
+    begins: Longs, ends: Longs, texts: pl.Series, subjects: pl.Series
+) -> tuple[Longs, Longs]:
     """Return where each subject's rows start and stop: both 0 for a subject without rows."""
-    lengths = runs["len"].to_numpy().astype(np.int64)
-    after = np.cumsum(lengths)
-    place = _found(runs["value"], subjects)
+    if texts.equals(subjects):
+        return begins, ends
+    place = _found(texts, subjects)
     here = place >= 0
     starts, stops = np.zeros(subjects.len(), np.int64), np.zeros(subjects.len(), np.int64)
-    starts[place[here]] = (after - lengths)[here]
-    stops[place[here]] = after[here]
+    starts[place[here]] = begins[here]
+    stops[place[here]] = ends[here]
     return starts, stops
 
 

@@ -61,15 +61,16 @@ def build(
     ``check_ids`` a record id that occurs twice is a :class:`RecordError`.
     """
     names = [feature.name for feature in spec.features]
-    made: dict[str, pl.Series] = {}
-    if spec.table in records.tables():
-        columns = records.columns(spec.table)
-        known = _narrowed(spec, columns)
-        frame = read(records, known, columns, subjects=subjects, check_ids=check_ids)
-        built = build_windows(frame, known, subjects=subjects, dates=dates)
-        made = {column.name: column for column in built.iter_columns()}
-    nothing = pl.repeat(None, subjects.len() * len(dates), dtype=pl.Float64, eager=True)
-    return pl.DataFrame([made[n] if n in made else nothing.alias(n) for n in names])
+    if spec.table not in records.tables():
+        return _nothing(names, subjects.len() * len(dates))
+    columns = records.columns(spec.table)
+    known = _narrowed(spec, columns)
+    frame = read(records, known, columns, subjects=subjects, check_ids=check_ids)
+    built = build_windows(frame, known, subjects=subjects, dates=dates)
+    unknown = [name for name in names if name not in built.columns]
+    if unknown:
+        built = built.hstack(_nothing(unknown, built.height))
+    return built[names]
 
 
 def read(
@@ -82,10 +83,18 @@ def read(
 ) -> pl.DataFrame:
     """Return what ``spec`` needs of its table; of few subjects only their own rows."""
     ids = [KEY] * (check_ids and KEY in columns)
-    frame = records.frame(spec.table, [*ids, *spec.reads(columns)])
-    if subjects.len() <= _FEW and not isinstance(records, MemoryRecords):
+    wanted = [*ids, *spec.reads(columns)]
+    if isinstance(records, MemoryRecords):
+        return records.at_once(spec.table, wanted)
+    frame = records.frame(spec.table, wanted)
+    if subjects.len() <= _FEW:
         frame = frame.filter(pl.col(SUBJECT).is_in(subjects.implode()))
     return frame.collect()
+
+
+def _nothing(names: Sequence[str], height: int) -> pl.DataFrame:
+    nulls = pl.Series([None], dtype=pl.Float64).new_from_index(0, height)
+    return pl.DataFrame([nulls.alias(name) for name in names])
 
 
 def _contract(table: str, contracts: Mapping[str, Contract]) -> Contract:
@@ -135,7 +144,7 @@ def _described(table: str, feature: WindowFeature, contract: Contract) -> Featur
     phrase = words.window[stat].said(
         table=contract.title,
         column=contract.title_of(column) if column else "",
-        level=_level(table, column, level),
+        level=level_name(table, column, level),
         days=feature.days,
         over=feature.over,
         unit=unit,
@@ -158,7 +167,8 @@ def _described(table: str, feature: WindowFeature, contract: Contract) -> Featur
     )
 
 
-def _level(table: str, column: str, level: str) -> str:
+def level_name(table: str, column: str, level: str) -> str:
+    """Return what a value of a category is called."""
     if column == "penalty_kinds":
         return label(level) or level
     return wording().value(table, column, level)

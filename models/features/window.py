@@ -24,10 +24,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from models.errors import ConfigError, RecordError
 from models.features import interval
+from models.features.arrays import Days, Floats, Longs, roomy
 from models.features.interval import Counting, cut, day_number
 from models.features.rows import (
     KEY,
@@ -45,8 +45,6 @@ from models.time import AsOf, Span
 from models.yaml import nearest
 
 Stat: TypeAlias = Literal["count", "sum", "distinct", "recency", "trend", "max", "share"]
-
-_Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +183,8 @@ def build_windows(
     views = _views(dates)
     _check_subjects(subjects)
     size = len(views) * subjects.len()
-    full = np.empty((_never_null(spec), size))
-    partial = np.empty((len(spec.features) - len(full), size))
+    written = roomy((len(spec.features), size), np.float64)
+    full, partial = written[: _never_null(spec)], written[_never_null(spec) :]
     if size and not events.is_empty():
         _check_events(events, spec)
         _fill(events, spec, subjects=subjects, views=views, rules=rules, into=(full, partial))
@@ -201,7 +199,7 @@ def warm() -> None:
 
     Without it the first call of :func:`build_windows` in a process takes that time.
     """
-    for compiled in ("kernel", "ends"):
+    for compiled in ("kernel", "ends", "texts"):
         import_module(f"models.features.{compiled}")
 
 
@@ -212,7 +210,7 @@ def _fill(
     subjects: pl.Series,
     views: Sequence[AsOf],
     rules: Rules | None,
-    into: tuple[_Floats, _Floats],
+    into: tuple[Floats, Floats],
 ) -> None:
     """Run the pass: once for all dates, or once a date where the counting rule needs the date."""
     counting = Counting.of(events.columns, purpose=spec.purpose, rules=rules)
@@ -223,9 +221,7 @@ def _fill(
         selected = events.select(*counting.expressions, *_measures(spec.measures))
         rows = in_order(events, interval.array(selected, "_day", np.int32), subjects)
         assert rows is not None  # noqa: S101 - they are sorted now
-    first = day_number(min(view.on for view in views)) - spec.windows[-1]
-    inside = rows.within(first, day_number(max(view.on for view in views)))
-    codes = encoded(rows.events, [(c.column, c.levels) for c in spec.categories], rows=inside)
+    codes = encoded(rows.events, [(c.column, c.levels) for c in spec.categories])
     if counting.exact:
         _pass(spec, rows, codes, selected, counting.times(selected), list(enumerate(views)), into)
         return
@@ -239,16 +235,13 @@ def _pass(
     rows: Rows,
     codes: Codes,
     selected: pl.DataFrame,
-    times: tuple[interval.Longs, interval.Days],
+    times: tuple[Longs, Days],
     views: Sequence[tuple[int, AsOf]],
-    into: tuple[_Floats, _Floats],
+    into: tuple[Floats, Floats],
 ) -> None:
     from models.features import kernel
 
     known, until = times
-    measures = np.empty((len(spec.measures), selected.height))
-    for place, name in enumerate(spec.measures):
-        measures[place] = selected[name].to_numpy()
     wide = {days: place for place, days in enumerate(spec.windows)}
     kernel.windows(
         rows.starts,
@@ -256,7 +249,7 @@ def _pass(
         rows.day,
         known,
         until,
-        measures,
+        _together([selected[name] for name in spec.measures], selected.height),
         codes.values,
         codes.offsets,
         codes.entries,
@@ -267,6 +260,13 @@ def _pass(
         np.array([(wide[s], wide[long]) for s, long in spec.trends], np.int64).reshape(-1, 2),
         *into,
     )
+
+
+def _together(columns: list[pl.Series], height: int) -> Floats:
+    """Return columns as the lines of one array."""
+    if not columns:
+        return np.empty((0, height))
+    return pl.concat(columns, rechunk=True).to_numpy().reshape(-1, height)
 
 
 @lru_cache(maxsize=256)
@@ -318,7 +318,7 @@ def _frame(
     spec: WindowSpec,
     subjects: pl.Series,
     views: Sequence[AsOf],
-    written: tuple[_Floats, _Floats],
+    written: tuple[Floats, Floats],
 ) -> pl.DataFrame:
     """Return the frame over what the pass wrote; its columns are slices of two arrays.
 
@@ -329,14 +329,22 @@ def _frame(
     ids = pl.concat([subjects] * len(views)) if views else subjects.clear()
     days = np.array([day_number(view.on) for view in views], np.int32)
     dates = pl.Series("as_of", np.repeat(days, subjects.len())).cast(pl.Date)
-    columns = [ids.alias(SUBJECT), dates]
-    names = iter(spec.features)
-    for array in written:
-        values = pl.Series(array.ravel(), nan_to_null=array is partial)
-        columns += [
-            values.slice(place * size, size).alias(next(names).name) for place in range(len(array))
-        ]
-    return pl.DataFrame(columns)
+    keys = [ids.alias(SUBJECT), dates]
+    series = [pl.Series(array.ravel(), nan_to_null=array is partial) for array in written]
+    if size == 1:
+        return pl.DataFrame(keys).hstack(_row(spec, pl.concat(series)))
+    values = [
+        column.slice(place * size, size)
+        for array, column in zip(written, series, strict=True)
+        for place in range(len(array))
+    ]
+    named = [c.alias(f.name) for c, f in zip(values, spec.features, strict=True)]
+    return pl.DataFrame([*keys, *named])
+
+
+def _row(spec: WindowSpec, values: pl.Series) -> pl.DataFrame:
+    """Return one row of features: turned over at once, faster than a column at a time."""
+    return values.to_frame().transpose(column_names=[feature.name for feature in spec.features])
 
 
 def _views(dates: Sequence[date]) -> list[AsOf]:

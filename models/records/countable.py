@@ -17,9 +17,10 @@ Months are calendar months: a day that the target month lacks becomes its last d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
 from typing import Final, TypeAlias, TypeVar
 
 import polars as pl
@@ -122,11 +123,11 @@ def repairable_from(
     return view.after(view.term(lambda term: term.repair_after_months, pl.Int32()))
 
 
-def well_formed(columns: Collection[str]) -> pl.Expr:
+def well_formed(columns: Collection[str], *, reasons: Iterable[VoidReason] = VoidReason) -> pl.Expr:
     """Return the Boolean expression, never null, that is true where the rule can be applied.
 
     Both times are known, a void date and its reason come together, and severity, void reason and
-    ``max_months`` (0–1200) have allowed values.
+    ``max_months`` (0–1200) have allowed values. Fewer ``reasons`` leave out what is void by others.
     """
     table = _Table(frozenset(columns))
     reason, severity = table.column("void_reason"), table.column("severity")
@@ -134,10 +135,15 @@ def well_formed(columns: Collection[str]) -> pl.Expr:
         table.column("happened_on").is_not_null()
         & table.column("known_at").is_not_null()
         & (table.column("void_from").is_null() == reason.is_null())
-        & reason.is_in([str(r) for r in VoidReason]).fill_null(value=True)
-        & severity.is_in([str(s) for s in Severity]).fill_null(value=True)
+        & _one_of(reason, reasons).fill_null(value=True)
+        & _one_of(severity, Severity).fill_null(value=True)
         & table.column("max_months").is_between(0, MAX_MONTHS).fill_null(value=True)
     )
+
+
+def _one_of(column: pl.Expr, values: Iterable[str]) -> pl.Expr:
+    """Return whether a text is one of a few, null for null: faster than ``is_in``."""
+    return reduce(lambda one, other: one | other, (column == str(value) for value in values))
 
 
 def countable_record(

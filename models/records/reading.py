@@ -52,15 +52,19 @@ class MemoryRecords:
 
     def frame(self, table: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """Read a table, all of it or some columns."""
+        return self.at_once(table, columns).lazy()
+
+    def at_once(self, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return what :meth:`frame` reads; for few rows a plan takes longer than the reading."""
         frame = self._frame(table)
         if columns is None:
-            return frame.lazy()
+            return frame
         for name in columns:
             if name not in frame.columns:
                 raise LakeMissingError(
                     f"table {table!r} has no column {name!r}{nearest(name, frame.columns)}"
                 )
-        return frame.lazy().select(columns)
+        return frame[list(columns)]
 
     def _frame(self, table: str) -> pl.DataFrame:
         if table not in self.frames:

@@ -21,7 +21,7 @@ _STATE: Final[Mapping[str, frozenset[str]]] = {
     "licence": frozenset({"valid"}),
 }
 """Columns that are overwritten as things change: they say how it stands now, not how it stood."""
-_FAMILIES: Final = ("subject", "relation", "peers", "text")
+_FAMILIES: Final = ("subject", "identity", "relation", "area", "peers", "text")
 _VIEW: Final = (AS_OF, DUE)
 
 

@@ -41,7 +41,7 @@ Kind: TypeAlias = Literal[
     "other",
 ]
 Status: TypeAlias = Literal["open", "active", "any"]
-Family: TypeAlias = Literal["window", "subject", "relation", "peers", "text"]
+Family: TypeAlias = Literal["window", "subject", "identity", "relation", "area", "peers", "text"]
 Direction: TypeAlias = Literal["up", "down"]
 AuditBy: TypeAlias = Literal[
     "region", "city", "industry", "ownership", "subject_type", "size", "age_band"

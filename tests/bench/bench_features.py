@@ -1,14 +1,19 @@
 """Window features against the scan of their columns and against Polars' masked sums, in one run.
 
-Run: python tests/bench/bench_features.py [--rows 2000000] [--repeat 5] [--dates 1 8]
-     [--countable] [--dir DIR] [--only scan ours …]
+Run: python tests/bench/bench_features.py [--rows 2000000 20000000 …] [--repeat 5] [--dates 1 8]
+     [--countable] [--dir DIR] [--only scan ours …] [--whole 20000000]
 
-Events lie in Parquet files of about half a million rows, a bucket each, sorted by subject and day
-as the lake keeps them: 20 events a subject over 9 years, 5 kinds, 40 matters, an amount, one in
-twenty voided; with --countable also the columns of records whose publicity ends. 77 features: over
-each of 5 windows a count, counts and shares of 5 kinds, sum and maximum of the amount, two distinct
-counts; recency; one trend. Buckets are read, worked and dropped, as many at once as there are
-processors. Every line of the table is a process of its own, its times medians of --repeat runs.
+One table for each number of rows. Events lie in Parquet files of about half a million rows, a
+bucket each, sorted by subject and day as the lake keeps them: 20 events a subject over 9 years, 5
+kinds, 40 matters, an amount, one in twenty voided; with --countable also the columns of records
+whose publicity ends. 77 features: over each of 5 windows a count, counts and shares of 5 kinds, sum
+and maximum of the amount, two distinct counts; recency; one trend. One subject in twenty has no
+events. Buckets are made one by one; as many as there are processors are read, worked and dropped at
+once, so that memory does not grow with rows.
+
+Every line of the table is a process of its own, its times medians of --repeat runs after one that
+is not counted, its peak that of the process. Compilation and the sort are lines of their own.
+A row takes 14 bytes on disk, and about as many again for Polars' copy with numbers for texts.
 """
 
 from __future__ import annotations
@@ -53,8 +58,8 @@ SPEC = WindowSpec(
 )
 ONLINE_CALLS = 2_000
 ONLINE_RECORDS = 500
-WHOLE = 20_000_000
-"""Rows up to which everything is also done at once, without buckets."""
+ABSENT = 20
+"""Subjects for each one that has no events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,63 +79,71 @@ class Options:
 def main() -> None:
     """Print the table, or, with --stage, run one line of it and print its measures as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rows", type=int, default=2_000_000)
+    options.add_argument("--rows", type=int, nargs="+", default=[2_000_000])
     options.add_argument("--repeat", type=int, default=5)
     options.add_argument("--dates", type=int, nargs="+", default=[1, 8])
     options.add_argument("--countable", action="store_true")
     options.add_argument("--dir", type=Path, default=None)
     options.add_argument("--only", nargs="+", default=list(STAGES))
+    options.add_argument("--whole", type=int, default=20_000_000, help="most rows done at once")
     options.add_argument("--stage", choices=list(STAGES), default=None)
     options.add_argument("--at", type=int, default=1)
     options.add_argument("--folder", type=Path, default=None)
     chosen = options.parse_args()
     if chosen.stage:
         stage = STAGES[chosen.stage]
-        print(json.dumps(stage(Options(chosen.rows, chosen.repeat, chosen.folder), chosen.at)))
+        print(json.dumps(stage(Options(chosen.rows[0], chosen.repeat, chosen.folder), chosen.at)))
         return
-    folder = Path(tempfile.mkdtemp(prefix="bench_features_", dir=chosen.dir))
-    try:
-        began = time.perf_counter()
-        generate(folder, chosen.rows, countable=chosen.countable)
-        size = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
-        made = Options(chosen.rows, chosen.repeat, folder)
-        print(
-            f"{chosen.rows:,} events, {len(made.files)} buckets, {size:,.0f} MiB, made in "
-            f"{time.perf_counter() - began:.0f} s; {os.cpu_count()} processors, load "
-            f"{os.getloadavg()[0]:.1f}"
-        )
-        table(made, chosen.dates, chosen.only)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    for number, rows in enumerate(chosen.rows):
+        only = [name for name in chosen.only if number == 0 or name not in ONCE]
+        if rows > chosen.whole:
+            only = [name for name in only if not name.endswith("whole")]
+        folder = Path(tempfile.mkdtemp(prefix="bench_features_", dir=chosen.dir))
+        try:
+            began = time.perf_counter()
+            generate(folder, rows, countable=chosen.countable)
+            size = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
+            made = Options(rows, chosen.repeat, folder)
+            print(
+                f"{rows:,} events, {len(made.files)} buckets, {size:,.0f} MiB, made in "
+                f"{time.perf_counter() - began:.0f} s; {os.cpu_count()} processors, load "
+                f"{os.getloadavg()[0]:.1f}"
+            )
+            table(made, chosen.dates, only)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def table(options: Options, dates: list[int], only: list[str]) -> None:
-    """Run each line in its own process and print it with its ratio to the scan."""
+    """Run each line in its own process; print it with its ratios to the scan and to ours."""
     print(
-        f"{'':<22}{'dates':>6}{'seconds':>10}{'x scan':>8}{'CPU s':>9}{'x scan':>8}{'rows/s':>13}"
-        f"{'peak MiB':>10}"
+        f"{'':<22}{'dates':>6}{'seconds':>10}{'x scan':>8}{'x ours':>8}{'CPU s':>9}{'x scan':>8}"
+        f"{'x ours':>8}{'rows/s':>13}{'peak MiB':>10}"
     )
-    floor = None
-    for name in STAGES:
-        if name not in only or (name.endswith("whole") and options.rows > WHOLE):
-            continue
+    known: dict[tuple[str, int], dict[str, float]] = {}
+    for name in (name for name in STAGES if name in only):
         for at in dates if name in DATED else [1]:
-            command = [sys.executable, __file__, "--stage", name, "--at", str(at)]
-            command += ["--rows", str(options.rows), "--repeat", str(options.repeat)]
-            command += ["--folder", str(options.folder)]
-            ran = subprocess.run(command, check=True, capture_output=True, text=True)
-            found = cast("dict[str, float]", json.loads(ran.stdout.splitlines()[-1]))
+            found = measured(options, name, at)
+            known[name, at] = found
             if "seconds" not in found:
                 print(f"{name:<22}" + "  ".join(f"{k} {v:,.6g}" for k, v in found.items()))
                 continue
-            floor = found if name == "scan" else floor
-            against = [found[k] / floor[k] if floor else 0 for k in ("seconds", "cpu")]
-            print(
-                f"{name:<22}{at if name in DATED else '':>6}{found['seconds']:>10.3f}"
-                f"{against[0]:>8.2f}{found['cpu']:>9.3f}{against[1]:>8.2f}"
-                f"{options.rows / found['seconds']:>13,.0f}{found['peak']:>10,.0f}",
-                flush=True,
-            )
+            line = f"{name:<22}{at if name in DATED else '':>6}"
+            for key in ("seconds", "cpu"):
+                line += f"{found[key]:>{10 if key == 'seconds' else 9}.3f}"
+                for other in (known.get(("scan", 1)), known.get(("ours", at))):
+                    line += f"{found[key] / other[key]:>8.2f}" if other else f"{'':>8}"
+            rate = options.rows / found["seconds"]
+            print(f"{line}{rate:>13,.0f}{found['peak']:>10,.0f}", flush=True)
+
+
+def measured(options: Options, name: str, at: int) -> dict[str, float]:
+    """Run a line of the table in a process of its own."""
+    command = [sys.executable, __file__, "--stage", name, "--at", str(at)]
+    command += ["--rows", str(options.rows), "--repeat", str(options.repeat)]
+    command += ["--folder", str(options.folder)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    return cast("dict[str, float]", json.loads(ran.stdout.splitlines()[-1]))
 
 
 def scan(options: Options, at: int) -> dict[str, float]:
@@ -189,8 +202,9 @@ def same(options: Options, at: int) -> dict[str, float]:
     worst = 0.0
     for file, prepared in list(zip(options.files, integers(options), strict=True))[:2]:
         frame = pl.read_parquet(file, columns=needed(options))
-        mine = build_windows(frame, SPEC, subjects=cohort(file), dates=days(at)[:1])
         theirs = expressions(pl.scan_parquet(prepared), days(at)[0]).collect().sort("subject")
+        mine = build_windows(frame, SPEC, subjects=cohort(file), dates=days(at)[:1])
+        mine = mine.head(theirs.height)  # those without events come last
         for name in theirs.columns[1:]:
             a, b = mine[name].fill_null(-1).to_numpy(), theirs[name].fill_null(-1).to_numpy()
             worst = max(worst, float(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1))))
@@ -202,7 +216,7 @@ def compile_apart(options: Options, at: int) -> dict[str, float]:
     del at
     cache = options.folder / "numba"
     code = "import time; b = time.perf_counter(); import polars, numba; "
-    code += "m = time.perf_counter(); from models.features import kernel; "
+    code += "from models.features.window import warm; m = time.perf_counter(); warm(); "
     code += "print(m - b, time.perf_counter() - m)"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     times: list[list[float]] = []
@@ -220,7 +234,7 @@ def compile_apart(options: Options, at: int) -> dict[str, float]:
     return {
         "compile s": times[0][1],
         "load from cache s": statistics.median(t[1] for t in times[1:]),
-        "import numba and polars s": statistics.median(t[0] for t in times[1:]),
+        "import s": statistics.median(t[0] for t in times[1:]),
     }
 
 
@@ -265,6 +279,8 @@ STAGES: dict[str, Callable[[Options, int], dict[str, float]]] = {
     "online": online,
 }
 DATED = {"ours", "masked", "masked whole"}
+ONCE = {"same", "compile", "online"}
+"""What does not depend on the number of rows."""
 
 
 def features(file: Path, frame: pl.DataFrame, at: int) -> int:
@@ -351,7 +367,9 @@ def generate(folder: Path, rows: int, *, countable: bool) -> None:
         frame = events(number, min(BUCKET, rows - start), countable=countable)
         frame.write_parquet(folder / f"bucket_{number:04d}.parquet")
         subjects = frame.select(pl.col("subject_id").unique(maintain_order=True))
-        subjects.write_parquet(folder / f"cohort_{number:04d}.parquet")
+        absent = pl.Series("n", range(subjects.height // ABSENT)) + number * BUCKET
+        none = pl.DataFrame(absent).select(subject_id=pl.format("91299{}", identifier()))
+        pl.concat([subjects, none]).write_parquet(folder / f"cohort_{number:04d}.parquet")
 
 
 def events(number: int, count: int, *, countable: bool) -> pl.DataFrame:
@@ -367,7 +385,7 @@ def events(number: int, count: int, *, countable: bool) -> pl.DataFrame:
     void = np.where(rng.random(count) < 0.05, happened + rng.integers(90, 900, count), -1)
     frame = pl.DataFrame({"n": subject, "happened": happened, "known": known, "void": void})
     frame = frame.select(
-        subject_id=pl.format("91210{}", pl.col("n").cast(pl.String).str.zfill(13)),
+        subject_id=pl.format("91210{}", identifier()),
         happened_on=pl.col("happened").cast(pl.Int32).cast(pl.Date),
         known_at=pl.col("known").cast(pl.Datetime("us", "UTC")),
         void_from=pl.when(pl.col("void") > 0).then(pl.col("void")).cast(pl.Int32).cast(pl.Date),
@@ -386,6 +404,11 @@ def events(number: int, count: int, *, countable: bool) -> pl.DataFrame:
         restrict_until=pl.lit(None, pl.Date),
         corrected=pl.lit(None, pl.Boolean),
     )
+
+
+def identifier() -> pl.Expr:
+    """Return the column ``n`` as the last thirteen characters of an id."""
+    return pl.col("n").cast(pl.String).str.zfill(13)
 
 
 def timed(options: Options, work: Callable[[], object]) -> dict[str, float]:

@@ -24,6 +24,17 @@ def double(values, into):
         into[i] = 2 * values[i]
 """
 
+LEAST = """
+from models.features.compiled import compiled
+
+@compiled("f8 i8,0 -> f8,0")
+def least(values, count):
+    found = 0.0 / count
+    for i in range(count):
+        found = values[i] if i == 0 else min(found, values[i])
+    return found
+"""
+
 
 def python(root: Path, code: str) -> str:
     ran = subprocess.run(
@@ -44,12 +55,14 @@ def test_features_are_imported_without_numba(root: Path) -> None:
 
 def test_warming_loads_what_an_earlier_process_compiled(root: Path) -> None:
     warm()
-    hits = "sum(f.stats.cache_hits.total() for f in (kernel.windows, ends.publicity_ends))"
+    hits = "sum(f.stats.cache_hits.total() for f in found)"
     code = (
         "from models.features.window import warm; warm(); "
-        f"from models.features import ends, kernel; print({hits})"
+        "from models.features import ends, kernel, texts; "
+        "found = kernel.windows, ends.publicity_ends, texts.number, texts.changes; "
+        f"print({hits})"
     )
-    assert python(root, code) == "2"
+    assert python(root, code) == "4"
 
 
 def loaded(path: Path, name: str) -> ModuleType:
@@ -84,17 +97,25 @@ def test_where_no_cache_can_be_written_the_process_compiles(
     asked: list[bool] = []
     njit = compiling._njit
 
-    def nowhere(*signature: object, nogil: bool, cache: bool) -> object:
+    def nowhere(*signature: object, nogil: bool, error_model: str, cache: bool) -> object:
         asked.append(cache)
         if cache:
             raise RuntimeError("cannot cache function 'double': no locator available")
-        return njit(*signature, nogil=nogil)
+        return njit(*signature, nogil=nogil, error_model=error_model)
 
     monkeypatch.setattr(compiling, "_njit", nowhere)
     source = tmp_path / "double.py"
     source.write_text(DOUBLE)
     assert doubled(loaded(source, "double")) == [0, 2, 4]
     assert asked == [True, False]
+
+
+def test_a_signature_names_numbers_arrays_and_what_is_returned(tmp_path: Path) -> None:
+    source = tmp_path / "least.py"
+    source.write_text(LEAST)
+    module = loaded(source, "least")
+    assert module.least(np.array([3.0, 1.0, 2.0]), 2) == 1.0
+    assert np.isnan(module.least(np.array([3.0]), 0))
 
 
 def test_an_error_of_the_compiler_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
