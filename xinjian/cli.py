@@ -54,6 +54,11 @@ GROUPS = (
         "training.commands.features:app",
         "Features: the catalogue of a scenario, and its features as of any date.",
     ),
+    Group(
+        "risk",
+        "training.commands.risk:app",
+        "Risk: models fitted, judged, tried out and explained.",
+    ),
 )
 
 

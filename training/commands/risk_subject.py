@@ -1,0 +1,166 @@
+"""Commands of ``xinjian risk`` that apply a model: a dry run of grades, reasons, guidance."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+
+from models.errors import ConfigError
+from models.records.contract import Contract
+from models.records.lake import Lake
+from models.records.reading import LakeRecords
+from models.scenarios import Scenario
+from models.settings import Settings
+from models.time import not_in_future, today
+from training.commands.risk_tables import console, guidance, read_scenario, reasons, trial
+from training.progress import progress
+
+if TYPE_CHECKING:
+    from models.risk.bundle import Bundle
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
+]
+SubjectArgument = Annotated[str, typer.Argument(metavar="SUBJECT", help="A subject's id.")]
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="A bundle's folder; else of the latest fit.")
+]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Date of view; else today.")]
+
+
+def grades(
+    name: ScenarioArgument,
+    *,
+    what_if: Annotated[
+        Path, typer.Option("--what-if", help="YAML with other grades, vetoes or capacity.")
+    ],
+    as_of: AsOfOption = None,
+    bundle: BundleOption = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Features built for the date already (Parquet).")
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Try other thresholds on the whole cohort; nothing is published or kept."""
+    from models.decide import decide
+    from models.risk.dry_run import amended, dry_run
+
+    settings = Settings.load()
+    scenario, contracts = read_scenario(name, settings)
+    other = amended(scenario, what_if)
+    loaded = _bundle(scenario, settings, bundle)
+    on = _day(as_of)
+    opened = _lake(settings, lake)
+    rows = (
+        _cohort(opened, scenario, contracts, on) if features is None else pl.read_parquet(features)
+    )
+    now, then = decide(rows, scenario, loaded), decide(rows, other, loaded)
+    shown = console()
+    for table in trial(dry_run(now, then, scenario, other), str(on)):
+        shown.print(table)
+
+
+def explain(
+    name: ScenarioArgument,
+    subject: SubjectArgument,
+    *,
+    as_of: AsOfOption = None,
+    top: Annotated[int, typer.Option(min=1, help="Reasons of either direction.")] = 8,
+    bundle: BundleOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Say why a subject has its score, with the records behind each reason."""
+    from models.decide import decide
+    from models.features.pipeline import Pipeline
+    from models.risk.explain import explain as explain_
+
+    settings = Settings.load()
+    scenario, contracts = read_scenario(name, settings)
+    loaded = _bundle(scenario, settings, bundle)
+    on = _day(as_of)
+    records = LakeRecords(_lake(settings, lake))
+    row = Pipeline.of(scenario, contracts).build(records, [on], subjects=[subject])
+    decision = decide(row, scenario, loaded).row(0, named=True)
+    (why,) = explain_(row, loaded, records=records, top=top, contracts=contracts)
+    console().print(reasons(why))
+    typer.echo(
+        f"概率 {decision['probability']:.4f}，风险分 {decision['risk_score']:.0f}，"
+        f"等级 {decision['grade']}，有效至 {decision['valid_until']}"
+    )
+
+
+def guide(
+    name: ScenarioArgument,
+    subject: SubjectArgument,
+    *,
+    as_of: AsOfOption = None,
+    bundle: BundleOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Say what a subject can lawfully do to lower its grade, and what would follow."""
+    from models.features.pipeline import Pipeline
+    from models.risk.guidance import guide as guide_
+
+    settings = Settings.load()
+    scenario, contracts = read_scenario(name, settings)
+    loaded = _bundle(scenario, settings, bundle)
+    records = LakeRecords(_lake(settings, lake))
+    pipeline = Pipeline.of(scenario, contracts)
+    found = guide_(records, loaded, subject, _day(as_of), pipeline=pipeline)
+    console().print(guidance(found))
+
+
+def latest(root: Path) -> Path:
+    """Return the bundle of the latest finished run; :class:`ConfigError` where there is none."""
+    from training.risk.place import DONE
+
+    runs = sorted(path.parent for path in root.glob(f"*/{DONE}"))
+    if not runs:
+        raise ConfigError(
+            f"{root} holds no finished run; fit a model first (xinjian risk fit), or name a "
+            "bundle with --bundle"
+        )
+    return runs[-1] / "bundle"
+
+
+def _bundle(scenario: Scenario, settings: Settings, given: Path | None) -> Bundle:
+    from models.risk.bundle import Bundle
+
+    return Bundle.load(given or latest(settings.home / "risk" / scenario.id))
+
+
+def _cohort(
+    lake: Lake, scenario: Scenario, contracts: Mapping[str, Contract], on: date
+) -> pl.DataFrame:
+    """Build the features of the whole cohort in a folder of their own, which is removed."""
+    from models.features.output import build_to_parquet
+
+    with (
+        tempfile.TemporaryDirectory(prefix="xinjian-") as folder,
+        progress("特征", 3 * lake.buckets) as advance,
+    ):
+        out = Path(folder) / "features.parquet"
+        build_to_parquet(lake, scenario, [on], out, contracts=contracts, advance=advance)
+        return pl.read_parquet(out)
+
+
+def _lake(settings: Settings, given: str | None) -> Lake:
+    return Lake.open(given or settings.lake, storage_options=settings.storage or None)
+
+
+def _day(text: str | None) -> date:
+    if text is None:
+        return today()
+    try:
+        return not_in_future(date.fromisoformat(text), today=today()).on
+    except ValueError:
+        raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
