@@ -12,7 +12,7 @@
     ├── ModelError           a model cannot be learnt, kept or applied
     │   ├── FitError             the data does not allow a model: too few positives, a single class
     │   ├── BundleError          a bundle is incomplete, was altered, or does not fit the features
-    │   └── RegistryError        the model registry cannot be reached, or has no such version or alias
+    │   └── RegistryError        the registry of models cannot be reached, or has no such version
     └── MissingExtraError    an optional package is needed for this command
 
 A message names the value, the rule it breaks and what to do about it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import dataframely as dy
@@ -12,6 +13,11 @@ PROMOTION: Final = "promotion"
 
 OWN: Final = frozenset({QUARANTINE, IMPORT_RUN, PROMOTION})
 """Tables that hold no records about subjects; no table of a user's may have such a name."""
+
+
+def of_records(versions: Mapping[str, int]) -> dict[str, int]:
+    """Return the versions of the tables that hold records: what a model can be made of."""
+    return {table: version for table, version in versions.items() if table not in OWN}
 
 
 class Quarantine(dy.Schema):

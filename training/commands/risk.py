@@ -11,6 +11,7 @@ import typer
 from models.errors import ConfigError
 from models.records.lake import Lake
 from models.settings import Settings
+from training.commands import retrain
 from training.commands.risk_subject import explain, grades, guide
 from training.commands.risk_tables import console, judged, read_scenario, summary
 from training.progress import progress
@@ -118,6 +119,7 @@ def evaluate(
 app.command()(grades)
 app.command()(explain)
 app.command()(guide)
+retrain.register(app)
 
 
 def _day(text: str) -> date:

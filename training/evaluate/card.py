@@ -62,7 +62,9 @@ _LABELS: Final = {"event": "发生事件", "inspection": "检查结果", "surviv
 _FAMILIES: Final = {
     "window": "窗口",
     "subject": "主体",
+    "identity": "名称",
     "relation": "关系",
+    "area": "地区",
     "peers": "同业",
     "text": "文本",
 }

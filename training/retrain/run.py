@@ -25,6 +25,7 @@ import polars as pl
 from models.errors import BundleError, FitError, LakeMissingError
 from models.logs import logger
 from models.monitor.drift import DriftLimits
+from models.records.bookkeeping import of_records
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
@@ -156,7 +157,7 @@ def _journal(
         "trials": options.trials,
         "limits": options.limits.model_dump(mode="json"),
         "drift_limits": asdict(options.drift_limits),
-        "versions": dict(lake.versions()),
+        "versions": of_records(lake.versions()),
     }
     journal = Journal.open(runs, about, now=now)
     compared = journal.result("compare")

@@ -25,6 +25,7 @@ from models.features.output import Manifest, build_to_parquet, manifest_of
 from models.features.peers import Peers, count
 from models.features.pipeline import Pipeline
 from models.features.spec import AS_OF, KEYS, FeatureSpec
+from models.records.bookkeeping import of_records
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
@@ -177,7 +178,7 @@ def declaration_digest(scenario: Scenario) -> str:
 
 
 def _wanted(lake: Lake, pipeline: Pipeline, at: At, versions: Mapping[str, int] | None) -> _Note:
-    now = dict(versions or lake.versions())
+    now = of_records(versions or lake.versions())
     if not now:
         raise LakeMissingError(f"the lake {lake.url} is empty; import records first")
     return _Note(
@@ -304,7 +305,7 @@ def _pin(
 ) -> None:
     """Begin the feature file on the matrix's versions: a run goes on with those it began with."""
     note = out.with_name(f"{out.name}.parts") / "manifest.json"
-    if note.exists() or lake.versions() == dict(matrix.versions):
+    if note.exists() or of_records(lake.versions()) == dict(matrix.versions):
         return
     features = Pipeline.of(matrix.scenario, contracts)
     note.parent.mkdir(exist_ok=True)

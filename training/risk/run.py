@@ -18,6 +18,7 @@ import polars as pl
 
 from models.features.spec import AS_OF, KEYS
 from models.monitor.psi import Histogram
+from models.records.bookkeeping import of_records
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
@@ -143,7 +144,7 @@ def fit_run(
         ConfigError: an unknown table.
     """
     asked = {"scenario": scenario.digest, **options.asked()}
-    with placed(root, asked, lake.versions(), fresh=fresh) as place:
+    with placed(root, asked, of_records(lake.versions()), fresh=fresh) as place:
         matrix = _matrix(lake, scenario, place, options, contracts, progress)
         rows, weighing = weigh(matrix, threads=options.threads)
         kept = final(rows, test_from=options.test_from)

@@ -159,7 +159,7 @@ def visit_features(
 
     ``keys`` has ``subject_id`` and ``as_of``, each pair once.
     """
-    tables = {REGISTER, *(spec.table for spec in pipeline.features if spec.table)}
+    tables = {REGISTER, *pipeline.scenario.features.tables}
     wanted = keys[SUBJECT].unique()
     mine = pl.col(SUBJECT).is_in(wanted.implode())
     held = {
