@@ -1,0 +1,255 @@
+"""Laws and their articles: look a cited article up, propose articles for a text that cites none.
+
+The articles are reference data of the installation, not of the project: a Parquet file with the
+columns of :data:`SCHEMA`, and beside it the index of their words. Several dated versions of one law
+may stand in it; the one that counts on a day is the latest that had been published by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, cast
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.errors import ConfigError
+from models.text import titles
+from models.text.citations import Citation, article_number, find_citations
+from models.text.retrieval import Index
+
+SCHEMA: Final = pl.Schema(
+    {
+        "law": pl.String(),
+        "date": pl.Date(),
+        "article": pl.String(),
+        "text": pl.String(),
+        "region": pl.String(),
+    }
+)
+"""``law`` the full title, ``date`` of its publication (null where unknown), ``article`` as in
+第八十三条 or 第四十二条之一, ``text`` of the article without its number, ``region`` the six-digit
+code of the place whose law it is (null for the nation's; may be absent: then by the title)."""
+
+LIABLE: Final = r"罚款|吊销|没收|责令(?:限期)?(?:改正|停|关闭)|给予(?:警告|处罚|处分)|依法追究"
+"""What the articles on liability say."""
+JUDICIAL: Final = r"^最高人民(?:法院|检察院)|^中华人民共和国刑法"
+"""Titles of what courts go by: cited, it is linked, but never proposed to an authority."""
+PREFERRED: Final = 1.02
+"""By how much an article on liability goes before one that is as near: it decides ties only."""
+
+Status: TypeAlias = Literal["linked", "later_version", "law_only", "no_such_article", "unknown_law"]
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article of a law in one of its versions."""
+
+    law: str
+    date: date | None
+    article: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A citation and the real article behind it.
+
+    ``status``: ``linked``; ``later_version``: only versions published after the day are known, and
+    the article given, of the first of these, may have had another number then; ``law_only`` where
+    no article is named; ``no_such_article``: the law is known and has none of that number;
+    ``unknown_law``.
+    """
+
+    citation: Citation
+    status: Status
+    law: str | None
+    article: Article | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An article that may apply to a text, with its BM25 score (comparable within one text)."""
+
+    article: Article
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Laws:
+    """The laws of an installation, with an index of their words."""
+
+    articles: pl.DataFrame
+    """Columns of :data:`SCHEMA`, sorted by law and date."""
+    _numbers: tuple[str, ...]
+    _spans: Mapping[str, tuple[int, int]]
+    _titles: frozenset[str]
+    _weight: NDArray[np.float64]
+    """0 for what is never proposed, more than 1 for liability."""
+    _index: Index
+
+    @classmethod
+    def of(cls, articles: pl.DataFrame) -> Laws:
+        """Index articles, columns as :data:`SCHEMA`; :class:`ConfigError` where one is missing."""
+        rows = _arranged(articles)
+        return cls._with(rows, Index.of(rows["text"].to_list()))
+
+    @classmethod
+    def read(cls, path: Path) -> Laws:
+        """Read what :meth:`save` wrote, or any Parquet file of articles.
+
+        Where the index is not beside it, it is made (some seconds).
+
+        Raises:
+            ConfigError: The file is not there, or is of another form, or the index is not its own.
+        """
+        if not path.is_file():
+            raise ConfigError(
+                f"{path} is not there; bring the laws in with xinjian text laws FILE.parquet"
+            )
+        try:
+            rows = _arranged(pl.read_parquet(path))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ConfigError(
+                f"{path} cannot be read as laws ({error}); bring them in again"
+            ) from error
+        index = index_beside(path)
+        if not index.is_file():
+            return cls.of(rows)
+        return cls._with(rows, Index.load(index, of=_digest(path)))
+
+    def save(self, path: Path) -> None:
+        """Write articles and index, for :meth:`read`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        index_beside(path).unlink(missing_ok=True)
+        self.articles.write_parquet(path)
+        self._index.save(index_beside(path), of=_digest(path))
+
+    @classmethod
+    def _with(cls, rows: pl.DataFrame, index: Index) -> Laws:
+        numbers = rows["article"].unique()
+        plain = {text: _plain_article(text) for text in cast("list[str]", numbers.to_list())}
+        runs = (
+            rows.with_row_index("_at")
+            .group_by("law")
+            .agg(first=pl.col("_at").min(), last=pl.col("_at").max())
+        )
+        spans = {law: (first, last + 1) for law, first, last in runs.iter_rows()}
+        newest = pl.col("date").eq_missing(pl.col("date").max().over("law"))
+        liable = pl.when(pl.col("text").str.contains(LIABLE)).then(PREFERRED).otherwise(1.0)
+        apt = newest & ~pl.col("law").str.contains(JUDICIAL)
+        weight = rows.select(pl.when(apt).then(liable).otherwise(0.0)).to_series().to_numpy()
+        return cls(
+            rows,
+            tuple(plain[text] for text in cast("list[str]", rows["article"].to_list())),
+            spans,
+            frozenset(spans),
+            weight,
+            index,
+        )
+
+    def resolve(self, name: str) -> str | None:
+        """Return the full title behind a cited name; see :func:`models.text.titles.resolve`."""
+        return titles.resolve(name, self._titles)
+
+    def article(self, law: str, article: str, *, on: date) -> Article | None:
+        """Return an article of a full title as in force on a day, else its first version."""
+        first, end = self._spans.get(law, (0, 0))
+        wanted = _plain_article(article)
+        places = [place for place in range(first, end) if self._numbers[place] == wanted]
+        if not places:
+            return None
+        dates = self.articles["date"]
+        past = [place for place in places if (day := dates[place]) is None or day <= on]
+        return self._at(past[-1] if past else places[0])
+
+    def link(self, text: str | None, *, on: date) -> tuple[Link, ...]:
+        """Return each citation of a text with the article in force on a day behind it."""
+        return tuple(self._link(citation, on) for citation in find_citations(text))
+
+    def propose(
+        self,
+        text: str,
+        *,
+        top: int = 5,
+        among: Iterable[str] | None = None,
+        region: str | None = None,
+    ) -> tuple[Proposal, ...]:
+        """Return the articles whose words are nearest to a text (BM25 over character pairs).
+
+        ``among`` narrows to some full titles; ``region`` (six digits) leaves out the laws of
+        places that do not contain it. Only the latest version of a law is proposed, nothing that
+        courts alone go by, and of two that are as near the article on liability first.
+        """
+        scores = self._index.scores(text) * self._weight
+        if among is not None:
+            scores[~self.articles["law"].is_in(list(among)).to_numpy()] = 0
+        if region is not None:
+            place = self.articles["region"]
+            scores[~(place.is_null() | place.is_in(titles.around(region))).to_numpy()] = 0
+        best = np.argsort(-scores, kind="stable")[:top]
+        return tuple(Proposal(self._at(int(p)), float(scores[p])) for p in best if scores[p] > 0)
+
+    def _at(self, place: int) -> Article:
+        return Article(*self.articles.select("law", "date", "article", "text").row(place))
+
+    def _link(self, citation: Citation, on: date) -> Link:
+        law = None if citation.law is None else self.resolve(citation.law)
+        if law is None:
+            return Link(citation, "unknown_law", None, None)
+        if citation.article is None:
+            return Link(citation, "law_only", law, None)
+        found = self.article(law, _key(citation.article, citation.branch), on=on)
+        if found is None:
+            return Link(citation, "no_such_article", law, None)
+        later = found.date is not None and found.date > on
+        return Link(citation, "later_version" if later else "linked", law, found)
+
+
+def index_beside(path: Path) -> Path:
+    """Return where the index of a file of articles lies."""
+    return path.with_suffix(".index.npz")
+
+
+def _arranged(articles: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that name law, article and text, each version once, in order."""
+    given = articles
+    if "region" not in given.columns and "law" in given.columns:
+        place = {law: titles.place_of(law) for law in given["law"].drop_nulls().unique().to_list()}
+        given = given.with_columns(
+            region=pl.col("law").replace_strict(place, default=None, return_dtype=pl.String)
+        )
+    missing = [name for name in SCHEMA if name not in given.columns]
+    if missing:
+        raise ConfigError(
+            f"the table of laws lacks {', '.join(missing)}; it needs {', '.join(SCHEMA)}"
+        )
+    try:
+        if given.schema["date"] == pl.String():
+            day = pl.when(pl.col("date") != "").then(pl.col("date"))
+            given = given.with_columns(date=day.str.to_date("%Y-%m-%d"))
+        rows = given.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"the table of laws has a value of another kind: {error}") from error
+    rows = rows.drop_nulls(["law", "article", "text"])
+    rows = rows.unique(["law", "date", "article"], keep="first", maintain_order=True)
+    return rows.sort("law", "date", nulls_last=False, maintain_order=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _key(number: int, branch: int | None) -> str:
+    return f"{number}" if branch is None else f"{number}-{branch}"
+
+
+def _plain_article(article: str) -> str:
+    """Return 第四十二条之一 as ``42-1``; what is no article's number stays as it is."""
+    found = article_number(article)
+    return article.strip() if found is None else _key(*found)

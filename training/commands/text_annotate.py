@@ -1,0 +1,85 @@
+"""``xinjian text annotate``: read the lake's decisions and complaints with a fitted model.
+
+:func:`register` adds the commands to the group.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import ConfigError
+from models.records.lake import Lake
+from models.settings import Settings
+from models.text.engine import Wanted
+from training.progress import progress
+from training.text.annotate import READ
+from training.text.annotate import annotate as annotate_
+
+if TYPE_CHECKING:
+    from training.text.annotate import Annotated as Told
+
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Folder of a fitted text model.")
+]
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
+]
+EngineOption = Annotated[Wanted, typer.Option(help="What runs the transformer.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``annotate`` to the group."""
+    app.command()(annotate)
+
+
+def annotate(
+    bundle: BundleArgument,
+    *,
+    lake: LakeOption = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help=f"Of {', '.join(READ)}; may be repeated; all by default."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also read what this model has read before.")
+    ] = False,
+    engine: EngineOption = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> None:
+    """Read penalties and complaints; write kind of violation and severity beside each."""
+    from models.text.bundle import TextBundle
+    from models.text.classifier import Classifier
+
+    wanted = {name: _columns(name) for name in table or READ}
+    settings = Settings.load()
+    opened = Lake.open(lake or settings.lake, storage_options=settings.storage or None)
+    loaded = TextBundle.load(bundle)
+    reader = Classifier(loaded, engine=engine, threads=threads)
+    with progress("标注", len(wanted) * opened.buckets) as advance:
+        done = annotate_(
+            opened, reader, model=loaded.digest, tables=wanted, again=again, advance=advance
+        )
+    _show(done, loaded.digest)
+
+
+def _columns(table: str) -> tuple[str, ...]:
+    if table not in READ:
+        raise ConfigError(f"--table {table}: texts of {', '.join(READ)} are read; name one of them")
+    return READ[table]
+
+
+def _show(done: tuple[Told, ...], digest: str) -> None:
+    shown = Table("表", title=f"标注：模型 {digest[:12]}", title_justify="left")
+    for heading in ("有文本", "本次读取", "给出结论", "转人工", "版本"):
+        shown.add_column(heading, justify="right")
+    for one in done:
+        numbers = (one.rows, one.read, one.answered, one.read - one.answered)
+        version = "—" if one.version is None else str(one.version)
+        shown.add_row(one.table, *(f"{number:,}" for number in numbers), version)
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(shown)

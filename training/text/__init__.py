@@ -1,0 +1,1 @@
+"""How the text models are learnt: pre-training, fitting, the linear baseline, evaluation."""

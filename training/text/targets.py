@@ -1,0 +1,148 @@
+"""What is known of each text: the heads that a table of labels asks for, and its answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from models.errors import ConfigError, FitError
+from models.features.text import SEVERITIES
+from models.text.heads import Floats, Head, check_labels, places, width
+
+TEXT: Final = "text"
+SPLIT: Final = "split"
+HEADS: Final = ("leaf", "severity", "department")
+"""The columns that are read as labels: String for one answer, List[String] for many; null is
+unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Answers to learn: rows × columns of the common matrix, and which heads are known."""
+
+    heads: tuple[Head, ...]
+    values: Floats
+    """1 where a label holds, or a probability where another model gave it."""
+    known: npt.NDArray[np.bool_]
+    """Rows × heads."""
+
+    def rows(self, which: npt.NDArray[np.int64]) -> Targets:
+        """Return the answers of some rows."""
+        return Targets(self.heads, self.values[which], self.known[which])
+
+    def of(self, head: Head) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Return the rows in which a head is known, and its answers there."""
+        number = self.heads.index(head)
+        rows = np.flatnonzero(self.known[:, number])
+        return rows, self.values[rows][:, places(self.heads)[head.name]]
+
+
+def learn_heads(
+    frame: pl.DataFrame, *, parents: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[Head, ...]:
+    """Return the heads of a table: one for each column of :data:`HEADS` that it has.
+
+    Args:
+        frame: ``text`` and label columns.
+        parents: By head, each known label's parent: the closed list of a taxonomy.
+
+    Raises:
+        ConfigError: The table has no text or no labels.
+        FitError: A head has fewer than two labels, or one that its taxonomy does not know.
+    """
+    named = [name for name in HEADS if name in frame.columns]
+    if TEXT not in frame.columns or not named:
+        raise ConfigError(
+            f"the table has the columns {', '.join(frame.columns)}; it needs '{TEXT}' and at "
+            f"least one of {', '.join(HEADS)}"
+        )
+    return tuple(_head(name, frame[name], (parents or {}).get(name)) for name in named)
+
+
+def _head(name: str, column: pl.Series, parents: Mapping[str, str] | None) -> Head:
+    many = isinstance(column.dtype, pl.List)
+    flat = column.explode() if many else column
+    seen = cast("list[str]", flat.drop_nulls().cast(pl.String).unique().sort().to_list())
+    if len(seen) < 2:
+        raise FitError(
+            f"column {name}: {len(seen)} label(s); a head needs at least two to tell apart"
+        )
+    known = parents.keys() if parents is not None else (SEVERITIES if name == "severity" else seen)
+    if odd := [label for label in seen if label not in known]:
+        raise FitError(
+            f"column {name}: {', '.join(odd[:5])} is no label of the "
+            f"{'taxonomy' if parents else 'head'}; correct it, or set it to null"
+        )
+    labels = tuple(label for label in known if label in seen)
+    above = tuple(parents[label] for label in labels) if parents and not many else ()
+    return Head(name=name, labels=labels, kind="many" if many else "one", parents=above)
+
+
+def targets_of(frame: pl.DataFrame, heads: Sequence[Head]) -> Targets:
+    """Return the answers of a table; :class:`BundleError` for a label that a head lacks."""
+    values = np.zeros((frame.height, width(heads)), dtype=np.float32)
+    known = np.zeros((frame.height, len(heads)), dtype=np.bool_)
+    for number, (head, columns) in enumerate(zip(heads, places(heads).values(), strict=True)):
+        if head.name not in frame.columns:
+            continue
+        column = frame[head.name]
+        rows = frame.select(pl.col(head.name).alias("label")).with_row_index("row").drop_nulls()
+        if isinstance(column.dtype, pl.List):
+            rows = rows.explode("label").drop_nulls()
+        said = cast("list[str]", rows["label"].cast(pl.String).to_list())
+        check_labels(head, said)
+        place = {label: columns.start + place for place, label in enumerate(head.labels)}
+        values[rows["row"].to_numpy(), [place[label] for label in said]] = 1
+        known[:, number] = column.is_not_null().to_numpy()
+    return Targets(tuple(heads), values, known)
+
+
+def texts_of(frame: pl.DataFrame) -> list[str]:
+    """Return the texts of a table, null as blank."""
+    return cast("list[str]", frame[TEXT].cast(pl.String).fill_null("").to_list())
+
+
+def picked(texts: Sequence[str], rows: npt.NDArray[np.int64]) -> list[str]:
+    """Return some of the texts, in the order of ``rows``."""
+    return [texts[int(row)] for row in rows]
+
+
+def digest_of(frame: pl.DataFrame) -> str:
+    """Return the SHA-256 of a table's texts and labels, in their order."""
+    there = [name for name in (TEXT, *HEADS) if name in frame.columns]
+    return hashlib.sha256(frame.select(there).write_ndjson().encode()).hexdigest()
+
+
+def part_of(frame: pl.DataFrame, split: str) -> pl.DataFrame:
+    """Return the rows of a part; all of them where the table has no ``split``."""
+    return frame.filter(pl.col(SPLIT) == split) if SPLIT in frame.columns else frame
+
+
+def held_out(
+    frame: pl.DataFrame, *, share: float, seed: int, group: str | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return rows to learn from and rows to hold out, by whole groups where one is named.
+
+    Raises:
+        ConfigError: The table has no such column.
+        FitError: Nothing would be left on either side.
+    """
+    if group is not None and group not in frame.columns:
+        raise ConfigError(f"--group {group}: the table has {', '.join(frame.columns)}")
+    keys = frame[group] if group else pl.Series(np.arange(frame.height))
+    codes = keys.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+    count = int(codes.max()) + 1 if codes.size else 0
+    order = np.random.default_rng(seed).permutation(count)
+    held = np.isin(codes, order[: round(share * count)])
+    if held.all() or not held.any():
+        raise FitError(
+            f"{frame.height} texts in {count} groups: too few to hold {share:.0%} out for "
+            "calibration; add texts, or a larger --validation share"
+        )
+    return np.flatnonzero(~held), np.flatnonzero(held)
