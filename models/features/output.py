@@ -2,16 +2,18 @@
 
 Memory is bounded by a part: some buckets, or one bucket and some of the dates. Parts lie in
 ``OUT.parts`` until the file is whole; a run that was killed goes on where it stopped, on the lake's
-versions that it began with. The file appears under its name only when it is complete. Its rows lie
-part by part, and within a part by date, then subject.
+versions that it began with, while one that ended with an error leaves nothing. The file appears
+under its name only when it is complete. Its rows lie part by part, and within a part by date, then
+subject.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -27,6 +29,7 @@ from models.features.pipeline import Pipeline, check_dates
 from models.features.reference import Reference
 from models.features.spec import AS_OF, KEYS
 from models.features.subject import GROUPS
+from models.logs import logger
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
@@ -53,6 +56,8 @@ class Manifest:
     versions: Mapping[str, int]
     rows: Mapping[str, int]
     """By date."""
+    lake: str = ""
+    check_ids: bool = True
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON, whole or not at all."""
@@ -74,6 +79,8 @@ class Manifest:
             dates=tuple(cast("list[str]", data["dates"])),
             versions=cast("dict[str, int]", data["versions"]),
             rows=cast("dict[str, int]", data["rows"]),
+            lake=str(data.get("lake", "")),
+            check_ids=bool(data.get("check_ids", True)),
         )
 
     def same_work(self, other: Manifest) -> bool:
@@ -111,15 +118,50 @@ def build_to_parquet(
         advance: Is told of buckets as they are done: three times of each.
 
     Raises:
-        ConfigError: ``out`` exists, a date is repeated or has not come yet, a table is unknown, or
-            nobody is in the cohort of a date.
+        ConfigError: ``out`` exists or cannot be written, a date is repeated or has not come yet, a
+            table is unknown, or nobody is in the cohort of a date.
         LakeMissingError: the lake has no tables.
         RecordError: a record id occurs twice, or a column has a wrong type.
     """
     days = _checked(dates, out, reference)
     pipeline = Pipeline.of(scenario, contracts)
     work = out.with_name(f"{out.name}.parts")
-    begun = _begin(work, _manifest(lake, pipeline, days))
+    begun = _begin(work, _manifest(lake, pipeline, days, check_ids=check_ids))
+    with _removed_after_error(work):
+        bases, network = _bases(lake, pipeline, days, begun, work=work, advance=advance)
+        rows = _rows(scenario, days, bases)
+        peers = Peers.of(_counts(pipeline, bases))
+        _finish(pipeline, bases, peers, out)
+        advance(lake.buckets)
+        if reference is not None:
+            Reference(pipeline.digest, days, network, peers).save(reference)
+        done = replace(begun, rows=rows)
+        done.write(manifest_of(out))
+        out.with_name(f"{out.name}.part").replace(out)
+    shutil.rmtree(work)
+    return done
+
+
+@contextmanager
+def _removed_after_error(work: Path) -> Generator[None]:
+    """Leave the parts only to a run that goes on after a kill: an error would come again."""
+    try:
+        yield
+    except Exception:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _bases(
+    lake: Lake,
+    pipeline: Pipeline,
+    days: Sequence[date],
+    begun: Manifest,
+    *,
+    work: Path,
+    advance: Callable[[int], None],
+) -> tuple[list[Path], Network]:
+    """Write what each part knows by itself; return the files, and the network they read."""
     parts = list(_parts(lake, begun.versions, len(days)))
     network = _network(work, pipeline, lake, begun.versions, advance)
     for number, (buckets, places) in enumerate(parts):
@@ -129,21 +171,10 @@ def build_to_parquet(
             LakeRecords(lake, bucket=buckets, versions=begun.versions),
             days[places],
             network=network,
-            check_ids=check_ids,
+            check_ids=begun.check_ids,
         )
         advance(len(buckets) * (places.stop >= len(days)))
-    bases = [work / f"base-{number:05}.parquet" for number in range(len(parts))]
-    rows = _rows(scenario, days, bases)
-    peers = Peers.of(_counts(pipeline, bases))
-    _finish(pipeline, bases, peers, out)
-    advance(lake.buckets)
-    if reference is not None:
-        Reference(pipeline.digest, days, network, peers).save(reference)
-    done = replace(begun, rows=rows)
-    done.write(manifest_of(out))
-    out.with_name(f"{out.name}.part").replace(out)
-    shutil.rmtree(work)
-    return done
+    return [work / f"base-{number:05}.parquet" for number in range(len(parts))], network
 
 
 def _checked(dates: Sequence[date], out: Path, reference: Path | None) -> tuple[date, ...]:
@@ -152,12 +183,29 @@ def _checked(dates: Sequence[date], out: Path, reference: Path | None) -> tuple[
         raise ConfigError(f"{out} exists; name another file, or remove it first")
     if not out.parent.is_dir():
         raise ConfigError(f"{out.parent} is no folder; make it first, or name another file")
-    if reference is not None and reference.exists() and any(reference.iterdir()):
-        raise ConfigError(f"{reference} is not empty; name a new folder for the reference")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{out.parent} cannot be written to; name another folder")
+    work, manifest = out.with_name(f"{out.name}.parts"), manifest_of(out)
+    if work.exists() and not work.is_dir():
+        raise ConfigError(f"{work} is no folder, and the parts go there; remove it first")
+    if manifest.is_dir():
+        raise ConfigError(f"{manifest} is a folder, and the manifest goes there; remove it first")
+    if reference is not None:
+        _check_reference(reference, out)
     return tuple(sorted(not_in_future(on, today=today()).on for on in dates))
 
 
-def _manifest(lake: Lake, pipeline: Pipeline, days: Sequence[date]) -> Manifest:
+def _check_reference(reference: Path, out: Path) -> None:
+    taken = {one.resolve() for one in (out, out.with_name(f"{out.name}.parts"), manifest_of(out))}
+    if reference.resolve() in taken:
+        raise ConfigError(f"the reference and the features cannot both be {reference}; name two")
+    if reference.exists() and not reference.is_dir():
+        raise ConfigError(f"{reference} is a file; name a new folder for the reference")
+    if reference.exists() and any(reference.iterdir()):
+        raise ConfigError(f"{reference} is not empty; name a new folder for the reference")
+
+
+def _manifest(lake: Lake, pipeline: Pipeline, days: Sequence[date], *, check_ids: bool) -> Manifest:
     versions = lake.versions()
     if not versions:
         raise LakeMissingError(f"the lake {lake.url} is empty; import records first")
@@ -170,6 +218,8 @@ def _manifest(lake: Lake, pipeline: Pipeline, days: Sequence[date]) -> Manifest:
         dates=tuple(on.isoformat() for on in days),
         versions=versions,
         rows={},
+        lake=lake.url,
+        check_ids=check_ids,
     )
 
 
@@ -180,6 +230,7 @@ def _begin(work: Path, wanted: Manifest) -> Manifest:
         with suppress(ValueError, KeyError):
             begun = Manifest.read(note)
             if wanted.same_work(begun) and wanted.versions.keys() >= begun.versions.keys():
+                logger(__name__).warning("resumed", versions=dict(begun.versions))
                 return begun
     if work.exists():
         shutil.rmtree(work)

@@ -21,6 +21,15 @@ _STATE: Final[Mapping[str, frozenset[str]]] = {
     "licence": frozenset({"valid"}),
 }
 """Columns that are overwritten as things change: they say how it stands now, not how it stood."""
+_LATER: Final[Mapping[str, frozenset[str]]] = {
+    "penalty": frozenset({"published", "publish_until"}),
+    "listing": frozenset({"published"}),
+    "person_role": frozenset({"ended_on"}),
+    "relation": frozenset({"ended_on"}),
+}
+"""Columns besides those that are filled in or changed after the row's own day."""
+_OF_ALL: Final = frozenset({"void_from", "void_reason", "known_at", "known_assumed"})
+"""Columns of every table that tell when the row came to be known and stopped counting."""
 _FAMILIES: Final = ("subject", "identity", "relation", "area", "peers", "text")
 _VIEW: Final = (AS_OF, DUE)
 
@@ -41,15 +50,23 @@ def unusable(table: Contract) -> frozenset[str]:
     return table.outcome | _STATE.get(table.name, frozenset[str]())
 
 
+def late(table: Contract) -> frozenset[str]:
+    """Return the columns that no condition on who is eligible may read.
+
+    Rows are taken as they were known at the date of view, but these columns may be of after it.
+    """
+    return unusable(table) | _OF_ALL | _LATER.get(table.name, frozenset[str]())
+
+
 def problems(
     scenario: Scenario,
     contracts: Mapping[str, Contract],
     *,
-    features: Collection[str] | None = None,
+    features: Mapping[str, pl.DataType] | None = None,
 ) -> list[Problem]:
     """Return everything that does not fit the tables; empty for a sound scenario.
 
-    ``features`` are the names of the features that will be made, where they are known already:
+    ``features`` are the features that will be made and their types, where they are known already:
     then ``monotone`` and ``veto`` are held against them exactly.
     """
     return [
@@ -116,13 +133,14 @@ def _condition_problems(place: Place, condition: Condition, table: Contract) -> 
 
 
 def _late_columns(place: Place, condition: Condition, table: Contract) -> Iterator[Problem]:
-    for column in sorted(condition.columns & unusable(table)):
-        remedy = "; use status: open or active" if table.name == REGISTER else ""
+    for column in sorted(condition.columns & late(table)):
+        register = table.name == REGISTER and column in _STATE[REGISTER]
+        remedy = "; use status: open or active" if register else ""
         yield Problem(place, f"{_leaks(table, column)}, so it cannot say who is eligible{remedy}")
 
 
 def _leaks(table: Contract, column: str) -> str:
-    now = column in _STATE.get(table.name, ())
+    now = column not in table.outcome
     when = "as things stand now" if now else "after the outcome is known"
     return f"column '{table.name}.{column}' is written {when}"
 
@@ -189,15 +207,36 @@ def _level_problems(
 
 
 def _named_features(
-    scenario: Scenario, contracts: Mapping[str, Contract], features: Collection[str] | None
+    scenario: Scenario,
+    contracts: Mapping[str, Contract],
+    features: Mapping[str, pl.DataType] | None,
 ) -> Iterator[Problem]:
     for name in scenario.model.monotone:
         for text in _name_problems(name, scenario, contracts, features, strict=True):
             yield Problem(("model", "monotone", name), text)
     for number, veto in enumerate(scenario.veto):
-        for name in sorted(parse(veto.when).names):
-            for text in _name_problems(name, scenario, contracts, features, strict=False):
-                yield Problem(("veto", number, "when"), text)
+        condition = parse(veto.when)
+        texts = [
+            text
+            for name in sorted(condition.names)
+            for text in _veto_problems(name, scenario, contracts, features)
+        ]
+        if not texts and features is not None:
+            texts = condition.type_problems(features)
+        for text in texts:
+            yield Problem(("veto", number, "when"), text)
+
+
+def _veto_problems(
+    name: str,
+    scenario: Scenario,
+    contracts: Mapping[str, Contract],
+    features: Collection[str] | None,
+) -> Iterator[str]:
+    if name in _VIEW:
+        yield f"a veto asks features, and '{name}' is none; name a feature"
+    else:
+        yield from _name_problems(name, scenario, contracts, features, strict=False)
 
 
 def _name_problems(

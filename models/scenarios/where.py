@@ -17,16 +17,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, cast
 
 import dataframely as dy
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from models.errors import ConfigError
 from models.records.contract import Contract
+from models.scenarios.tree import misfits, widened
 from models.yaml import nearest
 
 AS_OF: Final = "as_of"
@@ -61,6 +62,8 @@ _TOKEN: Final = re.compile(
       | (?P<mark><=|>=|<>|!=|==|!~\*?|~\*?|\|\||//|[=<>+\-*/%(),])""",
     re.VERBOSE,
 )
+_COUNTING: Final = frozenset({"length", "char_length", "strpos", "year", "month", "date_part"})
+"""Functions whose integers Polars keeps small."""
 _LONGEST: Final = 4_000
 
 
@@ -104,7 +107,16 @@ class Condition:
                 for name in unknown
             ]
         wrong = [*self._misused_lists(schema), *self._impossible_values(table)]
-        return wrong or _type_problems(self, schema)
+        return wrong or self.type_problems(schema)
+
+    def type_problems(self, schema: Mapping[str, pl.DataType]) -> list[str]:
+        """Return what is wrong with the types of the columns it reads, all of ``schema``."""
+        used = {name: schema[name] for name in sorted(self.names)}
+        try:
+            odd = misfits(self.expr, used)
+        except ConfigError as error:
+            return [f"{self.text!r}: {error}"]
+        return [f"{self.text!r}: {text}" for text in odd] or _trial_problems(self, used)
 
     def _misused_lists(self, schema: Mapping[str, pl.DataType]) -> Iterator[str]:
         tokens = _tokens(self.text)
@@ -143,6 +155,8 @@ def parse(text: str) -> Condition:
         expression = pl.sql_expr(text)
     except PolarsError as error:
         raise ConfigError(f"{text!r} is no condition: {_first_line(error)}") from None
+    if any(token.word in _COUNTING for token in tokens):
+        expression = widened(expression)
     return Condition(text, names, expression)
 
 
@@ -218,6 +232,7 @@ def _names(tokens: list[_Token]) -> Iterator[str]:
 
 def _compared(tokens: list[_Token]) -> Iterator[tuple[str, str]]:
     """Yield (column, text) wherever a column is compared with a text for equality."""
+    yield from _compared_from_left(tokens)
     for place, token in enumerate(tokens):
         rest = [t for t in tokens[place + 1 :] if t.word != "not"]
         if not token.name or len(rest) < 2:
@@ -233,16 +248,44 @@ def _compared(tokens: list[_Token]) -> Iterator[tuple[str, str]]:
                     yield column, _plain(one)
 
 
+def _compared_from_left(tokens: list[_Token]) -> Iterator[tuple[str, str]]:
+    """Yield (column, text) where the text stands first: ``'fail' = result``."""
+    between = ("", "(", "and", "or", "not", "when", "then", "else")
+    ends = ("", ")", "and", "or", "then", "else", "end", "when")
+    words = ["", *(t.text.lower() for t in tokens), ""]
+    for place in range(len(tokens) - 2):
+        value, equal, column = tokens[place : place + 3]
+        alone = words[place] in between and words[place + 4] in ends
+        if alone and value.kind == "text" and equal.text in _EQUAL and column.name:
+            yield column.name, _plain(value)
+
+
 def _plain(token: _Token) -> str:
     return token.text[1:-1].replace("''", "'")
 
 
-def _type_problems(condition: Condition, schema: Mapping[str, pl.DataType]) -> list[str]:
-    """Try the condition on rows of nulls: types that do not go together, a broken pattern."""
-    rows = pl.DataFrame({n: pl.Series([None, None], dtype=schema[n]) for n in condition.names})
+_SAMPLES: Final[Mapping[type[pl.DataType], object]] = {
+    pl.Boolean: True,
+    pl.Date: date(2024, 2, 29),
+    pl.Datetime: datetime(2024, 2, 29, tzinfo=UTC),
+    pl.Duration: timedelta(days=1),
+    pl.List: [],
+    pl.String: "x",
+}
+
+
+def _sample(dtype: pl.DataType) -> pl.Series:
+    """Return two rows without a value and one with one."""
+    value = _SAMPLES.get(dtype.base_type(), 1)
+    return pl.Series([None, None, value]).cast(dtype, strict=False)
+
+
+def _trial_problems(condition: Condition, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """Try the condition on rows: types that do not go together, a broken pattern or interval."""
+    rows = pl.DataFrame({name: _sample(dtype) for name, dtype in schema.items()})
     try:
         result = rows.lazy().select(condition.expr.alias(_MET)).collect()[_MET]
-    except PolarsError as error:
+    except (PolarsError, PanicException) as error:
         hint = "; write dates as date '2025-01-31'" if "date" in str(error) else ""
         return [f"{condition.text!r} cannot be judged: {_first_line(error)}{hint}"]
     if result.len() != rows.height:  # no function does this today
@@ -252,5 +295,5 @@ def _type_problems(condition: Condition, schema: Mapping[str, pl.DataType]) -> l
     return []
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from models.features import output
 from models.records.lake import Lake
 from models.scenarios import catalogue
 from tests.models.features.firms import firm, penalty, records, role
@@ -108,6 +110,8 @@ def test_another_lake_can_be_named(home: Path) -> None:
         (["build", "own.yaml", "--as-of", "2025-01-01", "--out", "own.yaml"], "exists"),
         (["list", "dishonesty"], "dishonesty_warning"),
         (["list", "own.yaml", "--out", "f.pdf"], ".csv or .json"),
+        (["list", "own.yaml", "--out", "none/f.csv"], "cannot be written"),
+        (["list", "own.yaml", "--out", "none/f.json"], "cannot be written"),
         (["list", "wrong.yaml"], "penalty_count_366d"),
     ],
 )
@@ -124,6 +128,38 @@ def test_what_a_user_can_mend_is_said_and_exits_with_2(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_brackets_in_titles_are_shown_as_they_are(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / "own.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("title: 试验场景", 'title: "[/red]"'), "utf-8"
+    )
+    assert main(["features", "list", str(path)]) == 0
+    words = ["--as-of", "2025-01-01", "--out", str(home / "f.parquet")]
+    assert main(["features", "build", str(path), *words]) == 0
+    assert capsys.readouterr().out.count("[/red]：") == 2
+
+
+def test_a_run_that_goes_on_says_so(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ["features", "build", str(home / "own.yaml"), "--as-of", "2025-01-01"]
+    words += ["--out", str(home / "f.parquet")]
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "_network", killed)
+        with suppress(KeyboardInterrupt):
+            assert main(words) != 0
+    capsys.readouterr()
+    assert main(words) == 0
+    heard = capsys.readouterr().err
+    assert "resumed" in heard
+    assert "penalty" in heard
 
 
 def test_a_named_feature_that_will_not_be_is_said(

@@ -127,6 +127,43 @@ def test_show_counts_population_labels_and_inputs(
     assert "行政检查" in shown
 
 
+def test_brackets_in_words_are_shown_as_they_are(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / "trial.yaml"
+    swapped = TEXT.replace("title: 试验场景", 'title: "[/red]"').replace(
+        "[市场主体登记管理条例 第三十八条]", '["[/b]第三十八条"]'
+    )
+    path.write_text(swapped, encoding="utf-8")
+    assert main(["scenario", "show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "[/red]（trial）" in shown
+    assert "[/b]第三十八条" in shown
+
+
+@pytest.mark.parametrize(
+    ("swap", "word"),
+    [
+        (("grades:", 'veto: [{when: "subject_nothing > 0", grade: B}]\ngrades:'), "no feature"),
+        (("grades:", 'veto: [{when: "due > as_of", grade: B}]\ngrades:'), "a veto asks features"),
+        (
+            ("grades:", 'veto: [{when: "penalty_count_90d", grade: B}]\ngrades:'),
+            "gives Float64, not true or false",
+        ),
+        (("exclude: [inspector_id]", "families: [peers]"), "peers"),
+    ],
+)
+def test_check_finds_what_the_list_of_features_refuses(
+    home: Path, capsys: pytest.CaptureFixture[str], swap: tuple[str, str], word: str
+) -> None:
+    path = home / "trial.yaml"
+    assert swap[0] in TEXT
+    path.write_text(TEXT.replace(*swap), encoding="utf-8")
+    for command in (["scenario", "check"], ["features", "list"]):
+        assert main([*command, str(path)]) == 2
+        assert word in capsys.readouterr().err
+
+
 def test_show_at_one_date(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(home / "trial.yaml")
     assert main(["scenario", "show", path, "--as-of", "2023-06-01"]) == 0

@@ -8,12 +8,15 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, cast
 
+import polars as pl
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import ConfigError
-from models.features.catalogue import as_table, digest, features_of
+from models.features.catalogue import as_table, digest
+from models.features.checked import checked_features
 from models.features.output import build_to_parquet, manifest_of
 from models.features.spec import FeatureSpec
 from models.records.contract import Contract
@@ -21,7 +24,6 @@ from models.records.contracts import CONTRACTS
 from models.records.declared import kept_contracts
 from models.records.lake import Lake
 from models.scenarios import Scenario, load_scenario, scenario_named
-from models.scenarios.check import problems
 from models.settings import Settings
 from training.progress import progress
 
@@ -40,7 +42,7 @@ def list_(
 ) -> None:
     """List the features of a scenario: name, title, unit, family, hint, reason."""
     scenario, contracts = _read(name, Settings.load())
-    specs = _features(scenario, contracts)
+    specs = checked_features(scenario, contracts)
     if out is None:
         _console().print(_shown(scenario, specs))
     else:
@@ -68,7 +70,7 @@ def build(
     """Build the features of a scenario's cohort as of dates, into one Parquet file."""
     settings = Settings.load()
     scenario, contracts = _read(name, settings)
-    _features(scenario, contracts)
+    checked_features(scenario, contracts)
     opened = Lake.open(lake or settings.lake, storage_options=settings.storage or None)
     with progress("特征", 3 * opened.buckets) as advance:
         manifest = build_to_parquet(
@@ -82,7 +84,9 @@ def build(
             advance=advance,
         )
     table = Table(
-        "截面日", title=f"{scenario.title}：{manifest.features} 个特征", title_justify="left"
+        "截面日",
+        title=f"{escape(scenario.title)}：{manifest.features} 个特征",
+        title_justify="left",
     )
     table.add_column("主体", justify="right")
     for on, rows in manifest.rows.items():
@@ -99,15 +103,6 @@ def _read(name: str, settings: Settings) -> tuple[Scenario, Mapping[str, Contrac
     return scenario_named(name), contracts
 
 
-def _features(scenario: Scenario, contracts: Mapping[str, Contract]) -> tuple[FeatureSpec, ...]:
-    """Return the features; :class:`ConfigError` where the scenario names one there will not be."""
-    specs = features_of(scenario, contracts)
-    wrong = problems(scenario, contracts, features=[spec.name for spec in specs])
-    if wrong:
-        raise ConfigError("\n".join(f"scenario '{scenario.id}': {one.text}" for one in wrong))
-    return specs
-
-
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -117,6 +112,15 @@ def _day(text: str) -> date:
 
 def _write(specs: tuple[FeatureSpec, ...], out: Path) -> None:
     table = as_table(specs)
+    try:
+        _write_table(table, specs, out)
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written: {error.strerror or error}; name another file"
+        ) from None
+
+
+def _write_table(table: pl.DataFrame, specs: tuple[FeatureSpec, ...], out: Path) -> None:
     if out.suffix == ".csv":
         table.write_csv(out, include_bom=True)
     elif out.suffix == ".json":
@@ -127,13 +131,14 @@ def _write(specs: tuple[FeatureSpec, ...], out: Path) -> None:
 
 
 def _shown(scenario: Scenario, specs: tuple[FeatureSpec, ...]) -> Table:
-    title = f"{scenario.title}：{len(specs)} 个特征，摘要 {digest(specs)[:12]}"
+    title = f"{escape(scenario.title)}：{len(specs)} 个特征，摘要 {digest(specs)[:12]}"
     table = Table("名称", "标题", "单位", "类", "方向", title=title, title_justify="left")
     directions = {"up": "升", "down": "降"}
     columns = as_table(specs).select("name", "title", "unit", "family", "monotone")
     for row in columns.iter_rows():
         feature, words, unit, family, way = cast("tuple[str | None, ...]", row)
-        table.add_row(feature, words, unit, family, directions.get(way or ""))
+        shown = (escape(text or "") for text in (feature, words, unit, family))
+        table.add_row(*shown, directions.get(way or ""))
     return table
 
 

@@ -12,9 +12,11 @@ from typing import Annotated, Final
 import polars as pl
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import ConfigError
+from models.features.checked import checked_features
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.declared import kept_contracts
@@ -58,7 +60,7 @@ def list_() -> None:
     for one in catalogue().values():
         reach = str(one.label.horizon or f"至 {one.label.until}")
         kind = _LABEL_TITLES[one.label.means]
-        table.add_row(one.id, one.code or "", one.title, kind, reach, one.digest[:12])
+        table.add_row(one.id, one.code or "", escape(one.title), kind, reach, one.digest[:12])
     _console().print(table)
 
 
@@ -77,6 +79,7 @@ def check(
     """Check a scenario file against the record tables, and the lake's where there is one."""
     settings = Settings.load()
     scenario = load_scenario(file, contracts=_contracts(settings))
+    checked_features(scenario, _contracts(settings))
     opened = _open(settings, lake)
     if lake is not None or opened.tables():
         _check_lake(scenario, opened, file)
@@ -165,13 +168,13 @@ def _parts(lake: Lake) -> Iterator[LakeRecords]:
 
 def _summary(scenario: Scenario) -> Table:
     table = Table(
-        title=f"{scenario.title}（{scenario.id}）", title_justify="left", show_header=False
+        title=f"{escape(scenario.title)}（{scenario.id}）", title_justify="left", show_header=False
     )
     label = scenario.label
     events = "；".join(f"{e.table}: {e.where or '全部'}" for e in label.events)
-    table.add_row("依据", "；".join(scenario.legal_basis))
+    table.add_row("依据", escape("；".join(scenario.legal_basis)))
     table.add_row("对象", "、".join(sorted(scenario.kinds)))
-    table.add_row("标签", f"{_LABEL_TITLES[label.means]} {events}")
+    table.add_row("标签", escape(f"{_LABEL_TITLES[label.means]} {events}"))
     table.add_row("预警期", str(label.horizon or f"至下一个 {label.until}"))
     table.add_row("摘要", scenario.digest)
     return table
@@ -269,9 +272,9 @@ def _features(scenario: Scenario, contracts: Mapping[str, Contract]) -> Table:
         kept = inputs(declared, contracts[name])
         wide = 1 + len(kept.measures) + len(kept.categories)
         table.add_row(
-            contracts[name].title,
-            "、".join(map(contracts[name].title_of, kept.measures)),
-            "、".join(map(contracts[name].title_of, kept.categories)),
+            escape(contracts[name].title),
+            escape("、".join(map(contracts[name].title_of, kept.measures))),
+            escape("、".join(map(contracts[name].title_of, kept.categories))),
             f"{wide * len(declared.windows)}",
         )
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from structlog.testing import capture_logs
 
 from models.errors import ConfigError, LakeMissingError, RecordError
 from models.features import output
@@ -74,17 +76,14 @@ def test_a_killed_run_goes_on_on_the_versions_it_began_with(
     monkeypatch.setattr(output, "PART_ROWS", 1)
     before = lake.versions()
 
-    class StoppedError(Exception):
-        pass
-
     done: list[int] = []
 
     def stop(steps: int) -> None:
         done.append(steps)
         if sum(done) > lake.buckets + 2:
-            raise StoppedError
+            raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(KeyboardInterrupt):
         build_to_parquet(lake, DECLARED, DATES, out, advance=stop)
     assert not out.exists()
     lake.merge("penalty", records(penalty=[penalty(3)]).frames["penalty"])
@@ -99,7 +98,9 @@ def test_a_killed_run_goes_on_on_the_versions_it_began_with(
     def look(_: int) -> None:
         seen.append({path: path.stat().st_mtime_ns for path in parts if path.exists()})
 
-    made = build_to_parquet(lake, DECLARED, DATES, out, advance=look)
+    with capture_logs() as told:
+        made = build_to_parquet(lake, DECLARED, DATES, out, advance=look)
+    assert [(one["event"], one["versions"]) for one in told] == [("resumed", before)]
     assert seen[0] == seen[1] == parts
     assert made.versions == before
     whole = build(LakeRecords(province), DECLARED, DATES)
@@ -131,6 +132,69 @@ def test_a_small_lake_with_few_tables_will_do(tmp_path: Path) -> None:
     rows = pl.read_parquet(out)
     assert rows["penalty_count_365d"].sum() == 1
     assert rows["relation_person_count"].null_count() == 5
+
+
+def killed(steps: int) -> None:
+    del steps
+    raise KeyboardInterrupt
+
+
+def failed(steps: int) -> None:
+    del steps
+    raise RecordError("a wrong row")
+
+
+def test_a_run_that_ended_with_an_error_is_begun_anew(tmp_path: Path) -> None:
+    lake, out = small(tmp_path), tmp_path / "f.parquet"
+    with pytest.raises(RecordError):
+        build_to_parquet(lake, scenario(), [AS_OF], out, advance=failed)
+    assert not (tmp_path / "f.parquet.parts").exists()
+    lake.merge("penalty", records(penalty=[penalty(3)]).frames["penalty"])
+    made = build_to_parquet(lake, scenario(), [AS_OF], out)
+    assert made.versions == lake.versions()
+    assert pl.read_parquet(out)["penalty_count_365d"].sum() == 2
+
+
+@pytest.mark.parametrize(("elsewhere", "check_ids"), [(True, True), (False, False), (False, True)])
+def test_a_run_goes_on_only_on_its_own_lake_and_terms(
+    tmp_path: Path, elsewhere: bool, check_ids: bool
+) -> None:
+    lake, out = small(tmp_path), tmp_path / "f.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        build_to_parquet(lake, scenario(), [AS_OF], out, advance=killed)
+    assert (tmp_path / "f.parquet.parts").is_dir()
+    (tmp_path / "b").mkdir()
+    other = small(tmp_path / "b") if elsewhere else lake
+    with capture_logs() as told:
+        made = build_to_parquet(other, scenario(), [AS_OF], out, check_ids=check_ids)
+    assert bool(told) == (not elsewhere and check_ids)
+    assert (made.lake, made.check_ids) == (other.url, check_ids)
+
+
+def test_places_that_are_taken(tmp_path: Path) -> None:
+    lake, out = small(tmp_path), tmp_path / "f.parquet"
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is a file; name a new folder"):
+        build_to_parquet(lake, scenario(), [AS_OF], out, reference=file)
+    with pytest.raises(ConfigError, match="cannot both be"):
+        build_to_parquet(lake, scenario(), [AS_OF], out, reference=out)
+    (tmp_path / "g.parquet.parts").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="the parts go there"):
+        build_to_parquet(lake, scenario(), [AS_OF], tmp_path / "g.parquet")
+    manifest_of(out).mkdir()
+    with pytest.raises(ConfigError, match="the manifest goes there"):
+        build_to_parquet(lake, scenario(), [AS_OF], out)
+    assert not (tmp_path / "f.parquet.parts").exists()
+
+
+@pytest.mark.skipif(os.access("/", os.W_OK), reason="whoever may write everywhere is not refused")
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+    lake = small(tmp_path)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        build_to_parquet(lake, scenario(), [AS_OF], closed / "f.parquet")
 
 
 def test_errors_that_a_user_can_mend(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from models.errors import ConfigError
@@ -125,12 +126,37 @@ BAD = [
         5,
         "so it cannot say who is eligible",
     ),
+    (("status: open", 'where: "known_at is not null"'), 5, "so it cannot say who is eligible"),
+    (
+        ("[licence, inspection]", '{table: penalty, where: "void_reason is null"}'),
+        5,
+        "'penalty.void_reason' is written as things stand now",
+    ),
+    (
+        ("status: open", 'without: {table: penalty, where: "published"}'),
+        5,
+        "'penalty.published' is written as things stand now",
+    ),
+    (
+        ("status: open", 'without: {table: penalty, where: "publish_until > as_of"}'),
+        5,
+        "so it cannot say who is eligible",
+    ),
+    (
+        ("status: open", 'without: {table: relation, where: "ended_on is null"}'),
+        5,
+        "so it cannot say who is eligible",
+    ),
     # features
+    (("exclude: [inspector_id]", "levels: {penalty: {severity: [minor, minor]}}"), 15, "twice"),
     (("exclude: [inspector_id]", "levels: {inspection: {result: [fial]}}"), 15, "mean 'fail'"),
     (("exclude: [inspector_id]", "levels: {inspection: {problem: [x]}}"), 15, "after the outcome"),
     (("exclude: [inspector_id]", "levels: {judgment: {kind: [civil]}}"), 15, "not among"),
     (("exclude: [inspector_id]", "columns: {penalty: [fine_amont]}"), 15, "mean 'fine_amount'"),
     (("exclude: [inspector_id]", "hops: 3"), 15, "less than or equal to 2"),
+    (("every: 30d", "on: ['06-30', '06-30']"), 12, "06-30 is named twice"),
+    (("families: [window, ", "families: ["), 13, "peers compares what window counts"),
+    (("subject: enterprise", "subject: [enterprise, enterprise]"), 4, "enterprise is named twice"),
     # grades
     (("below: 0.06", "below: 0.02"), 17, "thresholds must ascend"),
     (("below: 0.06", "below: 0.01"), 17, "thresholds must ascend"),
@@ -155,6 +181,9 @@ BAD = [
     (("  table: inspection\n", ""), 6, "exactly one of table and any_of"),
     (("seen_in: [licence, inspection]", "within: 90d"), 5, "seen_in"),
     # conditions
+    (("status: open", 'where: "not name"'), 5, "cannot be judged"),
+    (("result == 'fail'", "'Fail' = result"), 8, "did you mean 'fail'"),
+    (("serious_list_active > 0", "subject_age > due"), 19, "a veto asks features, and 'due' is"),
     (("result == 'fail'", "sum(result) > 1"), 8, "no function of conditions"),
     (("result == 'fail'", "result in (select 1)"), 8, "looks at other rows"),
     (("serious_list_active > 0", "serious_list_active >"), 19, "is no condition"),
@@ -221,9 +250,38 @@ def test_inputs_leave_out_what_leaks_and_what_is_excluded() -> None:
 
 def test_names_are_held_against_the_features_where_they_are_known() -> None:
     read = parse_scenario(TEXT, "s.yaml")
-    assert problems(read, CONTRACTS, features=["penalty_count_365d", "serious_list_active"]) == []
-    (problem,) = problems(read, CONTRACTS, features=["penalty_count_365d", "serious_list_aktive"])
+    number = pl.Float64()
+    made = {"penalty_count_365d": number, "serious_list_active": number}
+    assert problems(read, CONTRACTS, features=made) == []
+    made = {"penalty_count_365d": number, "serious_list_aktive": number}
+    (problem,) = problems(read, CONTRACTS, features=made)
     assert "did you mean 'serious_list_aktive'" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("when", "word"),
+    [
+        ("serious_list_active > 'many'", "cannot be judged"),
+        ("serious_list_active", "gives Float64"),
+        ("subject_kind > 0", "cannot be judged"),
+        ("subject_kind", "gives String"),
+        ("not subject_kind", "cannot be judged"),
+        ("as_of > serious_list_active", "a veto asks features"),
+        ("serious_list_active / 0 > 1", "divides by nought"),
+    ],
+)
+def test_a_veto_asks_of_features_what_their_types_allow(when: str, word: str) -> None:
+    read = parse_scenario(TEXT, "s.yaml")
+    veto = read.veto[0].model_copy(update={"when": when})
+    made = {
+        "penalty_count_365d": pl.Float64(),
+        "serious_list_active": pl.Float64(),
+        "subject_kind": pl.String(),
+    }
+    asked = read.model_copy(update={"veto": (veto,)})
+    (problem,) = problems(asked, CONTRACTS, features=made)
+    assert word in problem.text
+    assert problem.place == ("veto", 0, "when")
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_user(tmp_path: Path) -> None:
@@ -268,3 +326,15 @@ def test_a_scenario_is_found_by_id_and_by_code() -> None:
     assert scenario_named("sc04").label.until == MonthDay(6, 30)
     with pytest.raises(ConfigError, match="did you mean 'food_safety'"):
         scenario_named("food_safty")
+
+
+@pytest.mark.parametrize(
+    ("swap", "message"),
+    [
+        (("hysteresis: 0.01", "hysteresis: 0.02"), "not below 0.02, where grade A ends"),
+        (("C: {below: 0.15", "C: {below: 0.995"), "past 0.995, where grade D begins"),
+    ],
+)
+def test_hysteresis_leaves_every_grade_within_reach(swap: tuple[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_scenario(changed(swap), "s.yaml")

@@ -100,11 +100,59 @@ def test_a_clock_is_taken_for_a_column_that_no_table_has() -> None:
         ("result", ["gives String, not true or false"]),
         ("problem ~ '('", ["cannot be judged"]),
         ("due > happened_on", ["no column 'due'"]),
+        ("known_at < as_of", ["compares an instant with a date", "such as happened_on"]),
+        ("as_of >= known_at", ["compares a date with an instant"]),
+        ("happened_on > 20240101", ["compares a date with a number", "date '2025-01-31'"]),
+        ("happened_on between 1 and as_of", ["compares a date with a number"]),
+        ("as_of - happened_on > 90", ["a length of time with a number", "interval '90 days'"]),
+        ("inclusion_probability / 0 > 1", ["divides by nought"]),
+        ("inclusion_probability % (1 - 1) = 0", ["divides by nought"]),
+        ("not result", ["cannot be judged"]),
+        ("regexp_like(result, authority || '(')", ["pattern comes from a column"]),
+        ("happened_on > as_of - interval '99999999999 year'", ["cannot be judged"]),
+        ("'Fail' = result", ["never holds 'Fail'", "did you mean 'fail'?"]),
+        ("matter = 'x' or 'passed' <> result", ["never holds 'passed'"]),
     ],
 )
 def test_problems_name_the_value_and_what_would_be_right(text: str, words: list[str]) -> None:
     (problem,) = parse(text).problems(INSPECTION, variables=["as_of"])
     assert [word for word in words if word not in problem] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "as_of - happened_on > interval '90 days'", "happened_on > as_of - interval '365 days'",
+        "inclusion_probability / 2 > 0.1", "'x' = matter || 'y'", "'fail' = result",
+        "case when happened_on is null then 'a' = matter else matter = 'b' end",
+        "regexp_like(matter, '^a' || 'b')", " or ".join(["matter = 'x'"] * 100),
+    ],
+)  # fmt: skip
+def test_what_goes_together_is_let_pass(text: str) -> None:
+    assert parse(text).problems(INSPECTION, variables=["as_of"]) == []
+
+
+def test_a_condition_nested_too_deeply_is_told_to_be_shorter() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        parse(" or ".join(["length(matter) = 1"] * 150))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("length(a) - 10 > 0", []),
+        ("length(a) - 10 < 0", [0, 1, 3, 4]),
+        ("strpos(a, 's') - 4 = 0", [3]),
+        ("a is not null and strpos(a, 's') - 4 < 0", [0, 1, 4]),
+        ("strpos(a, '.') > 0", []),
+        ("a is not null and strpos(a, '(') = 0", [0, 1, 3, 4]),
+        ("month(on) * 100 > 0", [0, 1, 3, 4]),
+        ("date_part('month', on) * 100 = 1200", [3]),
+        ("year(on) * 10000000 > 0", [0, 1, 3, 4]),
+    ],
+)
+def test_numbers_do_not_wrap_and_places_are_of_plain_text(text: str, kept: list[int]) -> None:
+    assert parse(text).keep(ROWS.with_row_index("row").lazy()).collect()["row"].to_list() == kept
 
 
 def test_lists_are_asked_for_what_they_contain() -> None:
