@@ -92,6 +92,10 @@ def network(encoder: PreTrainedModel, columns: int, *, dropout: float = 0.1) -> 
     """
     import torch
 
+    if getattr(encoder, "pooler", None) is not None:
+        # Nothing here reads it, and not every base brings its weights.
+        setattr(encoder, "pooler", None)  # noqa: B010 -- typed as never None
+
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
