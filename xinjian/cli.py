@@ -59,6 +59,11 @@ GROUPS = (
         "training.commands.risk:app",
         "Risk: models fitted, judged, tried out and explained.",
     ),
+    Group(
+        "text",
+        "training.commands.text:app",
+        "Violation text: models that read it, laws, labels by people.",
+    ),
 )
 
 

@@ -140,6 +140,13 @@ def mask(text: str | None) -> str | None:
     """Return a text with personal data starred out, character for character."""
     if text is None:
         return None
+    # Stars may part what a name was hidden behind, so it is looked at until nothing more is found.
+    while (shown := _starred(text)) != text:
+        text = shown
+    return text
+
+
+def _starred(text: str) -> str:
     out = list(text)
     for one in find_personal(text):
         out[one.start : one.end] = [

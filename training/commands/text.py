@@ -15,6 +15,7 @@ from models.text.bundle import TextBundle
 from models.text.encoder import EncoderShape
 from models.text.engine import Wanted
 from models.text.taxonomy import load, taxonomy
+from training.commands import text_annotate, text_laws, text_review
 from training.progress import progress
 from training.text.corpus import read_table, read_texts
 from training.text.distil import distil as distil_
@@ -30,6 +31,9 @@ from training.text.targets import part_of, texts_of
 from training.text.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True)
+text_annotate.register(app)
+text_review.register(app)
+text_laws.register(app)
 
 TITLES = {"linear": "TF-IDF + 线性", "encoder": "Transformer", "ensemble": "两者结合"}
 VERDICT = "verdict.json"

@@ -44,8 +44,8 @@ def test_all_is_said_in_words(declared: Scenario) -> None:
 
 @by_scenario
 def test_what_a_scenario_names_is_there(declared: Scenario) -> None:
-    names = [spec.name for spec in features_of(declared)]
-    assert problems(declared, CONTRACTS, features=names) == []
+    made = {spec.name: spec.polars for spec in features_of(declared)}
+    assert problems(declared, CONTRACTS, features=made) == []
 
 
 @by_scenario
