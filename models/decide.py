@@ -73,7 +73,8 @@ def decide(
     Raises:
         BundleError: The bundle was fitted for something else, or features are missing, of a wrong
             type or infinite.
-        ConfigError: Keys are missing or null, or a subject has two earlier decisions.
+        ConfigError: Keys are missing or null, earlier decisions are no such frame, or a subject
+            has two of them.
     """
     book = rulebook(scenario)
     bundle.check(scenario)
@@ -136,10 +137,17 @@ def _checked(previous: pl.DataFrame) -> pl.DataFrame:
     if missing:
         raise ConfigError(f"the decisions before lack {shown(missing)}; give frames of decide()")
     there = set(previous.columns)
-    by_veto = pl.col("vetoes").list.len() > 0 if "vetoes" in there else pl.lit(value=False)
+    _check_before(previous)
+    by_veto = (
+        pl.col("vetoes").cast(COLUMNS["vetoes"]).list.len() > 0
+        if "vetoes" in there
+        else pl.lit(value=False)
+    )
     decided = pl.col(AS_OF) if AS_OF in there else pl.lit(None, pl.Date())
     earlier = previous.select(
-        *_BEFORE, by_veto.fill_null(value=False).alias("by_veto"), decided.alias("decided_on")
+        *(pl.col(name).cast(dtype) for name, dtype in _BEFORE.items()),
+        by_veto.fill_null(value=False).alias("by_veto"),
+        decided.cast(pl.Date).alias("decided_on"),
     )
     twice = earlier[SUBJECT].is_duplicated()
     if twice.any():
@@ -147,6 +155,21 @@ def _checked(previous: pl.DataFrame) -> pl.DataFrame:
             f"subject {earlier[SUBJECT].filter(twice)[0]} has two decisions before; give the last"
         )
     return earlier
+
+
+def _check_before(previous: pl.DataFrame) -> None:
+    for name in (*_BEFORE, AS_OF, "vetoes"):
+        wanted = COLUMNS[name]
+        held = previous[name].dtype if name in previous.columns else wanted
+        # A column without any value has no type of its own.
+        if held not in {wanted, pl.Null(), pl.List(pl.Null()) if name == "vetoes" else wanted}:
+            raise ConfigError(
+                f"'{name}' of the decisions before holds {held}, not {wanted}; give frames of "
+                "decide()"
+            )
+    unnamed = previous[SUBJECT].null_count()
+    if unnamed:
+        raise ConfigError(f"{unnamed} decisions before have no '{SUBJECT}'; leave them out")
 
 
 def _check_keys(features: pl.DataFrame) -> None:

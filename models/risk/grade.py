@@ -72,7 +72,7 @@ class Rulebook:
         return np.where(previous < 0, plain, np.clip(previous, surely, at_most))
 
     def hits(self, features: pl.DataFrame) -> Hits:
-        """Return rows × vetoes: which hold; an unknown value (null) meets no condition.
+        """Return rows × vetoes: which hold; an unknown value (null or NaN) meets no condition.
 
         Raises :class:`BundleError` naming the features that a veto reads and ``features`` lack.
         """
@@ -86,7 +86,7 @@ class Rulebook:
                 "with this scenario"
             )
         met = (v.met.fill_null(value=False).alias(str(i)) for i, v in enumerate(self.vetoes))
-        return features.select(met).to_numpy().astype(np.bool_, copy=False)
+        return _known(features, needed).select(met).to_numpy().astype(np.bool_, copy=False)
 
     def worst(self, places: Places, hits: Hits) -> Places:
         """Return the grades after the vetoes: of all that hold, and of the own one, the worst."""
@@ -115,6 +115,12 @@ def risk_score(probability: FloatArray) -> FloatArray:
         raise BundleError(f"a probability of {bad} has no score; it lies between 0 and 1")
     safest, riskiest = _ENDS
     return np.clip(1000.0 * (logit(probability) - safest) / (riskiest - safest), 0.0, 1000.0)
+
+
+def _known(features: pl.DataFrame, names: frozenset[str]) -> pl.DataFrame:
+    """Return the features with null for NaN, which Polars takes for more than any number."""
+    odd = [n for n in names if features[n].dtype.is_float() and features[n].is_nan().any()]
+    return features.with_columns(pl.col(odd).fill_nan(None)) if odd else features
 
 
 def rulebook(scenario: Scenario) -> Rulebook:

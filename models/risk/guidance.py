@@ -117,8 +117,7 @@ def guide(
         raise ConfigError(f"limit is {limit}; at least one change must be tried")
     pipeline = pipeline or Pipeline.of(bundle.scenario)
     bundle.check(pipeline.scenario, pipeline.features)
-    own = _own(records, pipeline.scenario, subject)
-    _check_subject(own, pipeline.scenario, subject, as_of)
+    own = own_records(records, pipeline.scenario, subject, as_of)
     known = reference or _reference(pipeline, records, as_of)
     tables = pipeline.scenario.features.tables
     found = changes_of(own, subject, as_of, tables=tables, around=records)
@@ -316,11 +315,16 @@ def _reference(pipeline: Pipeline, records: Records, as_of: date) -> Reference:
     return Reference(pipeline.digest, (as_of,), network, pipeline.distributions(base))
 
 
-def _own(records: Records, scenario: Scenario, subject: str) -> MemoryRecords:
-    """Return the subject's own rows of the tables that the scenario reads, in memory."""
+def own_records(records: Records, scenario: Scenario, subject: str, as_of: date) -> MemoryRecords:
+    """Return the subject's own rows of the tables that the scenario reads, in memory.
+
+    Raises :class:`ConfigError` where nothing is known of the subject, or it is not in the cohort.
+    """
     mine = pl.col(SUBJECT) == subject
     there = scenario.tables.intersection(records.tables())
-    return MemoryRecords({t: records.frame(t).filter(mine).collect() for t in sorted(there)})
+    own = MemoryRecords({t: records.frame(t).filter(mine).collect() for t in sorted(there)})
+    _check_subject(own, scenario, subject, as_of)
+    return own
 
 
 def _check_subject(own: MemoryRecords, scenario: Scenario, subject: str, as_of: date) -> None:
@@ -334,5 +338,5 @@ def _check_subject(own: MemoryRecords, scenario: Scenario, subject: str, as_of: 
     if failing is not None:
         raise ConfigError(
             f"subject '{subject}' is not in the cohort of '{scenario.id}' as of {as_of}: it fails "
-            f"at '{failing}'; only a subject that the scenario grades can be guided"
+            f"at '{failing}'; only a subject that the scenario grades has reasons and guidance"
         )

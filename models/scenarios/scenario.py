@@ -10,7 +10,7 @@ import hashlib
 import json
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -31,6 +31,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_le
 Identifier: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)
 ]
+Value = TypeVar("Value")
 Kind: TypeAlias = Literal[
     "enterprise",
     "individual_business",
@@ -52,6 +53,14 @@ _Kinds: TypeAlias = Annotated[
     BeforeValidator(listed, json_schema_input_type=Kind | list[Kind]),
     Field(min_length=1),
 ]
+
+
+def no_twins(values: tuple[Value, ...], of: str = "") -> tuple[Value, ...]:
+    """Return the values; raise ValueError where one of them stands twice."""
+    twice = [value for place, value in enumerate(values) if value in values[:place]]
+    if twice:
+        raise ValueError(f"{of}{twice[0]} is named twice; name it once")
+    return values
 
 
 class Cohort(Frozen):
@@ -94,6 +103,11 @@ class Snapshots(Frozen):
     first: date | None = None
     last: date | None = None
 
+    @field_validator("on")
+    @classmethod
+    def _once_each(cls, days: tuple[MonthDay, ...]) -> tuple[MonthDay, ...]:
+        return no_twins(days)
+
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if (self.every is None) == (not self.on):
@@ -130,10 +144,17 @@ class Features(Frozen):
     @field_validator("tables", "windows", "families")
     @classmethod
     def _once_each(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        twice = [value for place, value in enumerate(values) if value in values[:place]]
-        if twice:
-            raise ValueError(f"{twice[0]} is named twice; name it once")
-        return values
+        return no_twins(values)
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_once_each(
+        cls, levels: dict[str, dict[str, tuple[str, ...]]]
+    ) -> dict[str, dict[str, tuple[str, ...]]]:
+        for table, columns in levels.items():
+            for column, values in columns.items():
+                no_twins(values, f"{table}.{column}: ")
+        return levels
 
     @field_validator("windows")
     @classmethod
@@ -141,6 +162,12 @@ class Features(Frozen):
         if list(windows) != sorted(windows):
             raise ValueError("windows go from the shortest to the longest; sort them")
         return windows
+
+    @model_validator(mode="after")
+    def _peers_have_what_they_compare(self) -> Self:
+        if "peers" in self.families and "window" not in self.families:
+            raise ValueError("peers compares what window counts; add window to families")
+        return self
 
 
 class ModelChoice(Frozen):
@@ -247,6 +274,11 @@ class Scenario(Frozen):
         """Return the SHA-256 of the canonical JSON, in 64 hex digits."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
+    @field_validator("subject")
+    @classmethod
+    def _once_each(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        return no_twins(kinds)
+
     @field_validator("grades")
     @classmethod
     def _grades_ascend(cls, grades: dict[str, Grade]) -> dict[str, Grade]:
@@ -277,6 +309,25 @@ class Scenario(Frozen):
             if grades and one.grade not in grades:
                 raise ValueError(f"there is no grade '{one.grade}'{nearest(one.grade, grades)}")
         return veto
+
+    @field_validator("validity")
+    @classmethod
+    def _every_grade_can_be_reached(cls, validity: Validity, info: ValidationInfo) -> Validity:
+        grades: dict[str, Grade] = info.data.get("grades", {})
+        bounds = [grade.below for grade in grades.values() if grade.below is not None]
+        held = validity.hysteresis
+        if bounds and not held < bounds[0]:
+            raise ValueError(
+                f"hysteresis {held:g} is not below {bounds[0]:g}, where grade {next(iter(grades))} "
+                "ends: once lost, that grade could never be reached again; give a smaller one"
+            )
+        if bounds and not 1 - held > bounds[-1]:
+            raise ValueError(
+                f"hysteresis {held:g} leaves no probability surely past {bounds[-1]:g}, where "
+                f"grade {list(grades)[-1]} begins: a better grade could never fall to it; give "
+                "a smaller one"
+            )
+        return validity
 
     @field_validator("actions")
     @classmethod

@@ -210,3 +210,29 @@ def test_without_actions_there_is_none() -> None:
     assert made["action"].null_count() == 3
     assert made["action"].dtype == pl.String
     assert made["valid_until"].to_list() == [date(2026, 3, 2)] * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"valid_until": ["2026-03-01"]}, "'valid_until' of the decisions before holds String"),
+        ({"subject_id": [7]}, "'subject_id' .* holds Int64, not String"),
+        ({"as_of": [20260301]}, "'as_of' .* holds Int64, not Date"),
+        ({"vetoes": ["停产"]}, r"'vetoes' .* holds String, not List\(String\)"),
+        ({"subject_id": [None]}, "1 decisions before have no 'subject_id'"),
+    ],
+)
+def test_earlier_decisions_of_another_shape_are_refused(
+    columns: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        decide(frame(2), scenario(), BUNDLE, previous=before(**columns))
+
+
+def test_earlier_decisions_may_know_nothing() -> None:
+    unknown = before(grade=[None], valid_until=[None], as_of=[None]).with_columns(
+        vetoes=pl.Series([[]])
+    )
+    assert decide(frame(2), scenario(), BUNDLE, previous=unknown).equals(
+        decide(frame(2), scenario(), BUNDLE)
+    )

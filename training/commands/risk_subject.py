@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
 import typer
+from polars.exceptions import PolarsError
 
 from models.errors import ConfigError
+from models.features.spec import AS_OF
 from models.records.contract import Contract
 from models.records.lake import Lake
 from models.records.reading import LakeRecords
@@ -23,6 +25,9 @@ from training.progress import progress
 
 if TYPE_CHECKING:
     from models.risk.bundle import Bundle
+
+EARLIEST: Final = date(1900, 1, 1)
+"""The first date of view: windows look years back from it, and no record is older."""
 
 ScenarioArgument = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
@@ -46,7 +51,8 @@ def grades(
     as_of: AsOfOption = None,
     bundle: BundleOption = None,
     features: Annotated[
-        Path | None, typer.Option(help="Features built for the date already (Parquet).")
+        Path | None,
+        typer.Option(help="Features built already (Parquet); --as-of is then a date of theirs."),
     ] = None,
     lake: LakeOption = None,
 ) -> None:
@@ -58,11 +64,11 @@ def grades(
     scenario, contracts = read_scenario(name, settings)
     other = amended(scenario, what_if)
     loaded = _bundle(scenario, settings, bundle)
-    on = _day(as_of)
-    opened = _lake(settings, lake)
-    rows = (
-        _cohort(opened, scenario, contracts, on) if features is None else pl.read_parquet(features)
-    )
+    if features is None:
+        on = _day(as_of)
+        rows = _cohort(_lake(settings, lake), scenario, contracts, on)
+    else:
+        rows, on = _built(features, as_of)
     now, then = decide(rows, scenario, loaded), decide(rows, other, loaded)
     shown = console()
     for table in trial(dry_run(now, then, scenario, other), str(on)):
@@ -82,12 +88,14 @@ def explain(
     from models.decide import decide
     from models.features.pipeline import Pipeline
     from models.risk.explain import explain as explain_
+    from models.risk.guidance import own_records
 
     settings = Settings.load()
     scenario, contracts = read_scenario(name, settings)
     loaded = _bundle(scenario, settings, bundle)
     on = _day(as_of)
     records = LakeRecords(_lake(settings, lake))
+    own_records(records, scenario, subject, on)  # refuses whom the scenario does not grade
     row = Pipeline.of(scenario, contracts).build(records, [on], subjects=[subject])
     decision = decide(row, scenario, loaded).row(0, named=True)
     (why,) = explain_(row, loaded, records=records, top=top, contracts=contracts)
@@ -153,6 +161,29 @@ def _cohort(
         return pl.read_parquet(out)
 
 
+def _built(path: Path, as_of: str | None) -> tuple[pl.DataFrame, date]:
+    """Return the features in a file of the date that is asked for, or of its only one."""
+    try:
+        rows = pl.read_parquet(path)
+    except (OSError, PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"--features {path}: no Parquet file of features: {reason}; write one with "
+            "xinjian features build"
+        ) from None
+    if rows.schema.get(AS_OF) != pl.Date():
+        raise ConfigError(f"--features {path}: no column '{AS_OF}' of dates; name built features")
+    dates = [day for day in rows[AS_OF].unique().sort().to_list() if day is not None]
+    asked = None if as_of is None else _day(as_of)
+    if asked not in dates and (asked is not None or len(dates) != 1):
+        there = ", ".join(str(day) for day in dates[:3]) + (" …" if len(dates) > 3 else "")
+        raise ConfigError(
+            f"--features {path}: built for {there or 'no date'}; name one of its dates by --as-of"
+        )
+    on = asked or dates[0]
+    return rows.filter(pl.col(AS_OF) == on), on
+
+
 def _lake(settings: Settings, given: str | None) -> Lake:
     return Lake.open(given or settings.lake, storage_options=settings.storage or None)
 
@@ -161,6 +192,9 @@ def _day(text: str | None) -> date:
     if text is None:
         return today()
     try:
-        return not_in_future(date.fromisoformat(text), today=today()).on
+        on = not_in_future(date.fromisoformat(text), today=today()).on
     except ValueError:
         raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
+    if on < EARLIEST:
+        raise ConfigError(f"--as-of {text}: no record is that old; name a day from {EARLIEST} on")
+    return on

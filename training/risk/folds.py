@@ -117,7 +117,7 @@ def within(rows: pl.DataFrame, fold: Fold, *, count: int) -> list[Fold]:
     if not found:
         raise FitError(
             f"the records from {days[AS_OF][0]} to {fold.stop.last} are too few for a search by "
-            f"{count} splits; leave --trials out, or import more of the past"
+            f"{count} splits; leave --trials out, ask for fewer --folds, or import more of the past"
         )
     return found
 

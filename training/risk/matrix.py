@@ -318,6 +318,7 @@ def _pin(
         dates=tuple(map(str, dates)),
         versions=matrix.versions,
         rows={},
+        lake=lake.url,
     ).write(note)
 
 

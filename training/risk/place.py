@@ -19,8 +19,12 @@ from typing import Final, cast
 
 import polars as pl
 
+from models.errors import FitError, LakeMissingError
+
 NOTE: Final = "run.json"
 DONE: Final = "fit.json"
+ENDED: Final = "ended"
+"""The key of a run's note that says why it cannot go on."""
 _LOCK: Final = ".lock"
 
 
@@ -51,7 +55,8 @@ def placed(
     """Give a folder under ``root`` for a run that was ``asked`` for, and hold it.
 
     It is the latest unfinished one that was asked for in the same words and that no other process
-    holds, with the versions it began on; else (or with ``fresh``) a new one on ``versions``.
+    holds, with the versions it began on; else (or with ``fresh``) a new one on ``versions``. A
+    run that its data does not allow has ended: the next attempt is a new one on what is there then.
     """
     root.mkdir(parents=True, exist_ok=True)
     wanted = json.loads(json.dumps(asked))
@@ -60,13 +65,18 @@ def placed(
         if begun is None or begun["asked"] != wanted or (folder / DONE).exists():
             continue
         with _held(folder) as mine:
-            if mine and not (folder / DONE).exists():
-                yield Place(folder, cast("Mapping[str, int]", begun["versions"]), resumed=True)
+            if mine and _begun(folder) and not (folder / DONE).exists():
+                with _ending(folder, begun):
+                    kept = cast("Mapping[str, int]", begun["versions"])
+                    yield Place(folder, kept, resumed=True)
                 return
     folder = _new(root, asked)
-    write_json(folder / NOTE, {"asked": asked, "versions": dict(versions)})
+    # Only by its note does another process find a folder, so that nobody can hold it yet.
     with _held(folder):
-        yield Place(folder, versions, resumed=False)
+        note: dict[str, object] = {"asked": asked, "versions": dict(versions)}
+        write_json(folder / NOTE, note)
+        with _ending(folder, note):
+            yield Place(folder, versions, resumed=False)
 
 
 @contextmanager
@@ -105,12 +115,27 @@ def _held(folder: Path) -> Generator[bool]:
             yield True
 
 
-def _begun(folder: Path) -> dict[str, object] | None:
+@contextmanager
+def _ending(folder: Path, note: Mapping[str, object]) -> Generator[None]:
+    """Note that a run has ended where its data, or the versions it began on, do not allow it."""
     try:
-        text = (folder / NOTE).read_text(encoding="utf-8")
-        return cast("dict[str, object]", json.loads(text))
+        yield
+    except (FitError, LakeMissingError) as error:
+        write_json(folder / NOTE, {**note, ENDED: str(error)})
+        raise
+
+
+def _begun(folder: Path) -> dict[str, object] | None:
+    """Return the note of a run that may go on; null where there is none, or it has ended."""
+    try:
+        told: object = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    if not isinstance(told, dict):
+        return None
+    note = cast("dict[str, object]", told)
+    sound = "asked" in note and isinstance(note.get("versions"), dict) and ENDED not in note
+    return note if sound else None
 
 
 def _new(root: Path, asked: Mapping[str, object]) -> Path:

@@ -6,6 +6,7 @@ trials and the folds that it had predicted are kept.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -63,9 +64,11 @@ class Options:
 
     ``test_from``: first date of view of the test, by default where the last fifth of the observed
     rows begins. ``folds``: earlier splits beside it, each tested on ``fold_days``. ``trials`` of
-    the search. What is null is the scenario's, or the default. ``hints``: whether the catalogue's
-    directions hold. ``regrow``: whether trees also grow on the slices that stopped and calibrated
-    them. ``threads`` changes no result.
+    the search, which knows nothing of the earliest split's test or of what comes after, since its
+    parameters are those of every split: the more splits, the less it has. What is null is the
+    scenario's, or the default. ``hints``: whether the catalogue's directions hold. ``regrow``:
+    whether trees also grow on the slices that stopped and calibrated them. ``threads`` changes no
+    result.
     """
 
     at: At = "snapshots"
@@ -146,11 +149,10 @@ def fit_run(
     asked = {"scenario": scenario.digest, **options.asked()}
     with placed(root, asked, of_records(lake.versions()), fresh=fresh) as place:
         matrix = _matrix(lake, scenario, place, options, contracts, progress)
-        rows, weighing = weigh(matrix, threads=options.threads)
-        kept = final(rows, test_from=options.test_from)
-        earlier = rolling(rows, kept.test.first, count=options.folds, days=options.fold_days)
-        folds = (kept, *earlier)
-        params, tuned = _params(matrix, rows, kept, place, options, progress)
+        folds = _folds(matrix, options)
+        earliest = folds[-1]
+        rows, weighing = weigh(matrix, before=earliest.test.first, threads=options.threads)
+        params, tuned = _params(matrix, rows, earliest, place, options, progress)
         with progress("拟合", len(folds)) as advance:
             for fold in folds:
                 _fold(matrix, rows, fold, params, place.folder)
@@ -181,6 +183,13 @@ def _matrix(
             contracts=contracts,
             advance=advance,
         )
+
+
+def _folds(matrix: Matrix, options: Options) -> tuple[Fold, ...]:
+    """Return the split whose model is kept, then the earlier ones, the latest first."""
+    rows = matrix.rows
+    kept = final(rows, test_from=options.test_from)
+    return kept, *rolling(rows, kept.test.first, count=options.folds, days=options.fold_days)
 
 
 def _params(
@@ -238,6 +247,8 @@ def _fold(matrix: Matrix, rows: pl.DataFrame, fold: Fold, params: Params, folder
     if fold.number == 0:
         own = learn if params.regrow else train
         learnt = (own.frame.height, int(own.positive.sum()), own.rate)
+        # A fit that was killed here before left a bundle of another time of making.
+        shutil.rmtree(folder / "bundle", ignore_errors=True)
         _bundle(matrix, fold, fitted, learnt, predictions).save(folder / "bundle")
         write_parquet(_explained(matrix, fold, fitted), folder / EXPLAINED)
     write_parquet(predictions, path)

@@ -1,4 +1,7 @@
-"""The search for better parameters, on splits that lie before the model's own calibration and test.
+"""The search for better parameters, on splits that lie before any calibration slice and test.
+
+One search serves all splits of a run, so it looks only at what the earliest of them learns and
+stops by.
 
 A trial is fitted on each of the splits in turn and scored by its area under the curve on what comes
 after; one that falls behind the median of the others so far is given up. The defaults are the first

@@ -4,7 +4,8 @@ Outcomes are seen only of those that somebody inspected, and inspectors go where
 something. A row that a draw took in with a recorded probability weighs one over it. A row that was
 observed otherwise weighs one over its propensity: the probability, foretold from what was known at
 the date by a model of earlier dates only, that somebody would look. Both kinds stand for the whole
-cohort, so each is scaled to a mean of 1; weights are clipped, for one row must not decide.
+cohort, so each is scaled to a mean of 1; weights are clipped, for one row must not decide. Bounds
+and scale come from rows that were known in full before the test, which may tell nothing of itself.
 Source: P. Rosenbaum, D. Rubin, The central role of the propensity score, Biometrika 70 (1983);
 stabilised weights: J. Robins et al., Marginal structural models, Epidemiology 11 (2000).
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -57,11 +59,15 @@ class Weighing:
         return asdict(self)
 
 
-def weigh(matrix: Matrix, *, threads: int = 1) -> tuple[pl.DataFrame, Weighing]:
+def weigh(
+    matrix: Matrix, *, before: date | None = None, threads: int = 1
+) -> tuple[pl.DataFrame, Weighing]:
     """Return the rows of a matrix without features, ``weight`` filled in, and how.
 
     Rows that nobody observed weigh 1. Without ``weight: ipw`` in the scenario every row does; so
-    do rows whose propensity cannot be learnt, there being nobody who was not looked at.
+    do rows whose propensity cannot be learnt, there being nobody who was not looked at. Bounds and
+    scale are told by the rows known in full ``before`` a day, the first of the earliest test; by
+    all of a kind where none of it was known then, and without a day.
     """
     rows = matrix.rows
     if matrix.scenario.label.weight == "none":
@@ -76,19 +82,28 @@ def weigh(matrix: Matrix, *, threads: int = 1) -> tuple[pl.DataFrame, Weighing]:
     if otherwise.any() and not observed.all():
         weights[otherwise] = _stabilised(matrix, rows, otherwise, threads=threads)
         fitted = otherwise
-    cut = sum(_scale(weights, kind) for kind in (recorded, fitted)) / max(int(observed.sum()), 1)
+    early = np.ones(rows.height, np.bool_)
+    if before is not None:
+        early = (rows[COMPLETE] < before).fill_null(value=False).to_numpy()
+    cuts = sum(_scale(weights, kind, kind & early) for kind in (recorded, fitted))
+    cut = cuts / max(int(observed.sum()), 1)
     weighed = rows.with_columns(pl.Series("weight", weights))
     return weighed, _report(rows, weights, recorded=recorded, fitted=fitted, cut=cut)
 
 
-def _scale(weights: FloatArray, kind: BoolArray) -> int:
-    """Clip the weights of a kind and scale them to mean 1, in place; return how many were cut."""
+def _scale(weights: FloatArray, kind: BoolArray, by: BoolArray) -> int:
+    """Clip and scale the weights of a kind in place; return how many were cut.
+
+    The rows ``by`` which that goes have a mean of 1 then.
+    """
     if not kind.any():
         return 0
     own = weights[kind]
-    middle = float(np.median(own))
-    clipped = np.clip(own, middle / CLIP, middle * CLIP)
-    weights[kind] = clipped / clipped.mean()
+    told = weights[by] if by.any() else own
+    middle = float(np.median(told))
+    least, most = middle / CLIP, middle * CLIP
+    clipped = np.clip(own, least, most)
+    weights[kind] = clipped / np.clip(told, least, most).mean()
     return int((clipped != own).sum())
 
 

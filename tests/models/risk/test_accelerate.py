@@ -122,12 +122,14 @@ def test_a_gpu_that_gives_other_log_odds_is_not_used(
         accelerate(bundle, device="gpu")
 
 
-def test_a_model_that_is_not_the_sum_of_trees_is_not_used(
+def test_a_model_that_does_not_give_the_sum_of_its_trees_is_not_used(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _install(monkeypatch)
-    text = bundle.booster.text.replace("objective=binary sigmoid:1", "objective=binary sigmoid:2")
-    odd = replace(bundle, booster=Booster(text, bundle.booster.features))
+    # An objective that is not exchanged: nvForest gives probabilities.
+    booster = Booster(bundle.booster.text, bundle.booster.features)
+    booster.text = booster.text.replace("objective=binary sigmoid:1", "objective=binary sigmoid:2")
+    odd = replace(bundle, booster=booster)
     assert accelerate(odd) is odd
 
 

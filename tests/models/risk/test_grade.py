@@ -174,3 +174,13 @@ def test_what_follows_is_as_declared() -> None:
 def test_only_what_makes_the_probability_tells_scenarios_apart() -> None:
     assert foretells(with_(title="另一", validity={"days": 3})) == foretells(scenario())
     assert foretells(with_(id="other")) != foretells(scenario())
+
+
+def test_nan_meets_no_veto() -> None:
+    rows = pl.DataFrame(
+        {
+            "inspection_count_30d": [math.nan, 3.0, None, 1.0],
+            "inspection_count_365d": [math.nan, math.nan, math.nan, 2.0],
+        }
+    )
+    assert BOOK.hits(rows).tolist() == [[False] * 2, [True, False], [False] * 2, [False, True]]

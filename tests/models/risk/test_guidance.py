@@ -257,7 +257,7 @@ def test_a_small_limit_finds_a_set_that_need_not_be_the_smallest(limit: int) -> 
 
 
 def test_a_grade_in_force_yields_only_beyond_the_hysteresis() -> None:
-    text = town.TEXT + "validity: {days: 30, hysteresis: 0.3}\n"
+    text = town.TEXT + "validity: {days: 30, hysteresis: 0.15}\n"
     slow = Pipeline.of(parse_scenario(text, "slow.yaml"))
     plain = guided(penalty=fines(3))
     held = guided(penalty=fines(3), pipeline=slow)

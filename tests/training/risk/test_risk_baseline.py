@@ -11,6 +11,7 @@ import pytest
 from models.features.catalogue import features_of
 from models.features.spec import FeatureSpec
 from models.scenarios import catalogue
+from models.scenarios.where import parse
 from tests.training.risk.world import category, number, scenario
 from training.risk.baseline.all import fit_baselines
 from training.risk.baseline.logistic import fit_logistic
@@ -182,3 +183,12 @@ def test_all_are_calibrated_on_the_same_rows(numbers: Matrix) -> None:
         p = one.probability(calibration.frame)
         assert ((p > 0) & (p < 1)).all()
         assert p.mean() == pytest.approx(calibration.rate, abs=0.02)
+
+
+def test_nan_earns_no_points_and_meets_no_veto() -> None:
+    declared = catalogue()["dishonesty_warning"]
+    specs = features_of(declared)
+    names = {one.feature for one in indicators(specs)} | parse(declared.veto[0].when).names
+    unknown = pl.DataFrame({name: [None, float("nan")] for name in sorted(names)}, strict=False)
+    young = unknown.with_columns(pl.lit(9999.0).alias("subject_age_days")).cast(pl.Float64)
+    assert rules(declared, specs)(young).tolist() == [0.0, 0.0]

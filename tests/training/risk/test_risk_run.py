@@ -15,12 +15,14 @@ from models.errors import ConfigError, FitError, LakeMissingError
 from models.records.lake import Lake
 from models.risk.bundle import Bundle
 from tests.training.risk.world import FIRMS, LABEL, Numbers, scenario
+from training.commands import risk_subject
+from training.risk import place as placing
 from training.risk import run as module
 from training.risk.fit import Params
-from training.risk.folds import final, within
+from training.risk.folds import Fold, final, within
 from training.risk.judge import finished, judge
 from training.risk.matrix import Matrix
-from training.risk.place import placed
+from training.risk.place import DONE, NOTE, placed, write_json
 from training.risk.run import Options, Run, fit_run
 from training.risk.tune import splits, tune
 from xinjian.cli import main
@@ -106,6 +108,62 @@ def test_an_interrupted_run_goes_on(
     assert other.folder != again.folder
 
 
+@pytest.mark.slow
+def test_a_run_killed_after_its_bundle_goes_on(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared, options = scenario(calibrate="platt"), Options(at="visits")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_explained", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit_run(lake, declared, tmp_path, options=options)
+    (left,) = tmp_path.glob("*/bundle")
+    before = Bundle.load(left)
+    again = fit_run(lake, declared, tmp_path, options=options)
+    assert again.resumed
+    assert again.folder == left.parent
+    assert again.bundle.booster.text == before.booster.text
+
+
+def test_a_run_that_failed_lets_the_next_see_what_is_new(tmp_path: Path) -> None:
+    for error in (FitError("too few"), LakeMissingError("version 1 is gone")):
+        with pytest.raises(type(error)), placed(tmp_path, {"a": 1}, {"t": 1}) as first:
+            raise error
+        note = json.loads((first.folder / NOTE).read_text(encoding="utf-8"))
+        assert note["ended"] == str(error)
+        with placed(tmp_path, {"a": 1}, {"t": 2}) as second:
+            assert not second.resumed
+            assert second.versions == {"t": 2}
+        write_json(second.folder / DONE, {})
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", '{"asked": {"a": 1}}', "{"])
+def test_a_note_that_is_none_is_no_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / NOTE).write_text(text, encoding="utf-8")
+    with placed(tmp_path, {"a": 1}, {"t": 2}) as place:
+        assert not place.resumed
+
+
+def test_a_new_run_is_held_before_anybody_can_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def write(path: Path, data: object) -> None:
+        with placing._held(path.parent) as free:
+            seen.append(free)
+        write_json(path, data)
+
+    monkeypatch.setattr(placing, "write_json", write)
+    with placed(tmp_path, {"a": 1}, {}):
+        assert seen == [False]
+
+
 def test_versions_of_an_unfinished_run_that_are_gone_are_said(lake: Lake, tmp_path: Path) -> None:
     declared = scenario(calibrate="platt")
     options = Options(at="visits")
@@ -174,6 +232,25 @@ def test_a_search_sees_nothing_of_the_test(searched: Matrix, tmp_path: Path) -> 
     )
 
 
+def test_a_search_knows_nothing_of_the_earliest_test(
+    whole: Run, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StopError(Exception):
+        pass
+
+    seen: list[date] = []
+
+    def searched(_: Matrix, rows: pl.DataFrame, folds: list[Fold]) -> None:
+        seen.extend(one.test.last for one in folds)
+        assert rows.height
+        raise StopError
+
+    monkeypatch.setattr(module, "splits", searched)
+    with pytest.raises(StopError):
+        fit_run(lake, scenario(calibrate="platt"), tmp_path, options=TRIALS)
+    assert max(seen) < whole.folds[-1].test.first < whole.folds[0].test.first
+
+
 # What the commands print.
 
 
@@ -216,6 +293,51 @@ def test_the_commands_fit_judge_and_explain(home: Path, capsys: pytest.CaptureFi
     assert "升" in shown
     assert main(["risk", "guide", own, FIRMS[0], *day]) == 0
     assert "步骤" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("built") / "f.parquet"
+    days = [date(2024, 1, 1), date(2024, 1, 1), date(2024, 2, 1)]
+    pl.DataFrame({"subject_id": ["a", "b", "a"], "as_of": days}).write_parquet(path)
+    return path
+
+
+def test_built_features_tell_their_date(built: Path, tmp_path: Path) -> None:
+    rows, on = risk_subject._built(built, "2024-01-01")
+    assert (rows["subject_id"].to_list(), on) == (["a", "b"], date(2024, 1, 1))
+    single = tmp_path / "one.parquet"
+    rows.write_parquet(single)
+    assert risk_subject._built(single, None)[1] == date(2024, 1, 1)
+    with pytest.raises(ConfigError, match="built for 2024-01-01; name"):
+        risk_subject._built(single, "2024-01-02")
+    with pytest.raises(ConfigError, match="built for 2024-01-01, 2024-02-01; name"):
+        risk_subject._built(built, None)
+    rows[:0].write_parquet(single)
+    with pytest.raises(ConfigError, match="built for no date"):
+        risk_subject._built(single, None)
+    rows.drop("as_of").write_parquet(single)
+    with pytest.raises(ConfigError, match="no column 'as_of'"):
+        risk_subject._built(single, None)
+    for odd in (tmp_path / "gone.parquet", Path(__file__), tmp_path / "var"):
+        with pytest.raises(ConfigError, match="no Parquet file of features"):
+            risk_subject._built(odd, None)
+
+
+def test_a_date_before_all_records_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no record is that old"):
+        risk_subject._day("0001-01-01")
+
+
+@pytest.mark.parametrize("subject", ["unknown", FIRMS[399], FIRMS[0]])
+def test_whom_a_scenario_does_not_grade_gets_no_reasons(
+    home: Path, whole: Run, subject: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = ["--bundle", str(whole.folder / "bundle")]
+    words = ["risk", "explain", str(home / "town.yaml"), subject, "--as-of", "2000-01-01", *bundle]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "is not in the cohort" in said or "nothing is known of subject" in said
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,27 @@ def test_visits_without_a_population_are_unweighted(numbers: Matrix) -> None:
     rows, how = weigh(numbers)
     assert (rows["weight"] == 1).all()
     assert how.unweighted == rows.height
+
+
+def test_the_test_tells_nothing_of_the_scale(numbers: Matrix, tmp_path: Path) -> None:
+    days = numbers.frame["as_of"].unique().sort()
+    before = days[-8]
+    first = pl.when(pl.col("signal") > 0).then(0.5).otherwise(0.1)
+    late = pl.when(pl.col("as_of") >= before).then(0.001).otherwise(first)
+    one, other = (
+        weigh(changed(numbers, tmp_path, c.alias("inclusion_probability")), before=before)[0]
+        for c in (first, late)
+    )
+    early = pl.col("as_of") < before
+    assert one.filter(early)["weight"].equals(other.filter(early)["weight"])
+    known = one.filter(pl.col("complete_on") < before)
+    assert known["weight"].mean() == pytest.approx(1)
+    assert not one.filter(~early)["weight"].equals(other.filter(~early)["weight"])
+
+
+def test_a_kind_that_only_the_test_has_is_scaled_by_itself(numbers: Matrix) -> None:
+    drawn = pl.lit(0.25).alias("inclusion_probability")
+    path = numbers.path.with_name("only.parquet")
+    numbers.frame.with_columns(drawn).write_parquet(path)
+    rows, _ = weigh(replace(numbers, path=path), before=numbers.frame["as_of"][0])
+    assert rows["weight"].to_numpy() == pytest.approx(1)

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Annotated, Final
 
 import polars as pl
+import polars.selectors as cs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -100,18 +101,20 @@ def indicators(features: tuple[FeatureSpec, ...]) -> tuple[Indicator, ...]:
 def rules(scenario: Scenario, features: tuple[FeatureSpec, ...]) -> Scorer:
     """Return the points, 0 to 1000, as thousandths; a veto of the scenario gives all of them.
 
-    An indicator that is not known (null) earns nothing.
+    An indicator that is not known (null or NaN) earns nothing, and meets no veto.
     """
     expression = _points(features)
 
     def score(frame: pl.DataFrame) -> FloatArray:
         there = set(frame.columns)
-        known = [veto for veto in scenario.veto if parse(veto.when).names <= there]
+        readable = [veto for veto in scenario.veto if parse(veto.when).names <= there]
         told = expression
-        for veto in known:
+        for veto in readable:
             hit = pl.sql_expr(veto.when).fill_null(value=False)
             told = pl.when(hit).then(TOTAL).otherwise(told)
-        return frame.with_columns((told / TOTAL).alias("_points"))["_points"].to_numpy()
+        # Polars takes NaN for more than any number.
+        known = frame.with_columns(cs.float().fill_nan(None))
+        return known.with_columns((told / TOTAL).alias("_points"))["_points"].to_numpy()
 
     return score
 
