@@ -64,7 +64,6 @@ SCENARIOS: Final = ("random_inspection_priority", "food_safety")
 SAMPLING: Final = 0.6
 """How often a sampling finds a problem where an inspection would; see training/synth."""
 BINS: Final = 10
-NEAREST: Final = timedelta(days=46)
 
 
 def main() -> None:
@@ -159,7 +158,7 @@ def with_truth(
             right_on="on",
             by=SUBJECT,
             strategy="nearest",
-            tolerance=NEAREST,
+            tolerance=timedelta(days=46),
             check_sortedness=False,
         )
         .drop_nulls("risk")
@@ -229,11 +228,11 @@ def figures(tested: pl.DataFrame, resamples: int, fits: int) -> None:
             for way in WAYS
         )
         print(f"\n{name}: {part.height:,} rows, {int(subject.max()) + 1:,} subjects")
-        print(f"{'':<25}{'naive':>25}{'ipw':>25}{'ipw − naive':>27}{'each fit':>19}{'ratio':>7}")
+        print(f"{'':<25}{'naive':>26}{'ipw':>26}{'ipw − naive':>27}{'each fit':>19}{'ratio':>7}")
         for figure, one in naive.items():
             other = ipw[figure]
             each = (other - one)[0]
-            cells = f"{shown(one):>25}{shown(other):>25}{shown(other - one):>27}"
+            cells = f"{shown(one):>26}{shown(other):>26}{shown(other - one):>27}"
             between = f"{each.min():.4f} … {each.max():.4f}"
             print(f"{figure:<25}{cells}{between:>19}{other[0].mean() / one[0].mean():>7.2f}")
 
@@ -269,14 +268,14 @@ def measure(part: pl.DataFrame, name: str) -> Callable[[FloatArray], Figures]:
         total = float(weight.sum())
         gaps = np.bincount(bins, weight * (p - chance), minlength=BINS)
         apart = float((weight * np.square(p - chance)).sum() / total)
-        best = float((weight * chance * (1 - chance)).sum() / total)
+        best = (weight * chance * (1 - chance)).sum() / total
         return {
             "Spearman with risk": spearman(places[0], places[1], weight),
             "mean foretold": float((weight * p).sum() / total),
             "true rate": float((weight * chance).sum() / total),
             "foretold − true": float((weight * (p - chance)).sum() / total),
             "ECE, ten bins": float(np.abs(gaps).sum() / total),
-            "Brier": apart + best,
+            "Brier": apart + float(best),
             "Brier above best, × 1000": apart * 1000,
         }
 

@@ -30,7 +30,7 @@ label:
   observed_by: inspection
 snapshots: {every: 60d}
 features: {tables: [inspection], windows: [365d], families: [window, subject]}
-model: {calibrate: platt}
+model: {calibrate: isotonic}
 grades: {A: {below: 0.2, draw: 0.1}, B: {below: 0.5, draw: 0.2}, C: {draw: 0.5}}
 capacity: {per_month: 25, random_share: 0.1}
 audit: {by: [subject_type]}
