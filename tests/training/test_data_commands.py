@@ -113,7 +113,7 @@ def test_contracts_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_contract_is_shown_in_the_words_of_a_contract_file(
     columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.commands.data._console", lambda: Console(width=int(columns)))
+    monkeypatch.setattr("training.commands.data.console", lambda: Console(width=int(columns)))
     assert main(["data", "contracts", "penalty"]) == 0
     shown = capsys.readouterr().out
     for words in ("penalty_kinds", "number", "list", "flag", "罚款金额", "主键：authority_code|"):

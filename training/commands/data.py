@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from models.errors import ConfigError, LakeMissingError
-from models.records.contract import Contract
-from models.records.contracts import CONTRACTS
-from models.records.declared import keep_declared, kept_contracts, load_contract
+from models.records.declared import keep_declared, load_contract
 from models.records.lake import Lake
 from models.settings import Settings
 from models.time import MAX_DAYS
 from models.yaml import nearest
 from training.commands.columns import columns, listed
+from training.commands.shared import LakeOption, console, contracts_of
 from training.commands.tables import broken_rules, counts, imported
 from training.inert import inert
 from training.progress import Advance, progress
@@ -30,10 +28,6 @@ from training.sources.mapping import load_mapping
 from training.sources.run import import_mapping
 
 app = typer.Typer(no_args_is_help=True)
-
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
-]
 
 
 @app.command("import")
@@ -47,7 +41,7 @@ def import_(
 ) -> None:
     """Read departmental tables, check each row, keep the good and quarantine the bad."""
     settings = Settings.load()
-    read = load_mapping(mapping, contracts=_contracts(settings))
+    read = load_mapping(mapping, contracts=contracts_of(settings))
     keep_declared((p.source.target for p in read.plans), mapping.parent, settings.contracts)
     _import(read, lake, root=root, settings=settings)
 
@@ -68,20 +62,20 @@ def _import(
             person_key=settings.secret_person_key,
             advance=advance,
         )
-    console = _console()
-    console.print(imported(tallies))
+    page = console()
+    page.print(imported(tallies))
     broken = broken_rules(tallies)
     if broken.rows:
-        console.print(broken)
+        page.print(broken)
     for tally in tallies:
         if tally.unused:
             unused = f"{tally.source}: 未使用的列 {'、'.join(tally.unused)}"
-            console.print(inert(unused, style="dim"))
+            page.print(inert(unused, style="dim"))
     quarantined = sum(tally.quarantined for tally in tallies)
     if quarantined:
         which = f" --lake {shlex.quote(address)}" if address else ""
         command = f"xinjian data quarantine{which} --open --out bad.csv"
-        console.print(inert(f"{quarantined:,} 行被隔离；导出后更正: {command}"), soft_wrap=True)
+        page.print(inert(f"{quarantined:,} 行被隔离；导出后更正: {command}"), soft_wrap=True)
 
 
 @app.command()
@@ -115,11 +109,11 @@ def quality(
         since=since,
         until=until,
     )
-    contracts = _contracts(settings)
+    contracts = contracts_of(settings)
     opened = _open_existing(settings, lake)
     with progress("质量"):
         result = run(opened, scope, out=out, target=target, contracts=contracts)
-    _console().print(as_table(result, contracts))
+    console().print(as_table(result, contracts))
     if out is not None:
         typer.echo(f"report: {out}")
     if enforce and not met(result):
@@ -151,7 +145,7 @@ def quarantine(
     if out is not None:
         check_out(out)
     settings = Settings.load()
-    known = _contracts(settings)
+    known = contracts_of(settings)
     wanted = Wanted(
         tables=tuple(table or ()),
         sources=tuple(source or ()),
@@ -160,7 +154,7 @@ def quarantine(
     )
     with progress("隔离"):
         entries = refused(_open_existing(settings, lake), wanted)
-    _console().print(as_listing(entries, known))
+    console().print(as_listing(entries, known))
     if out is not None:
         rows = write_refused(entries, out, known)
         typer.echo(f"file: {out} ({rows:,} rows, unmasked)")
@@ -185,7 +179,7 @@ def synth(
     if out is not None:
         with progress("合成", subjects) as advance:
             rows = _make_province(out, subjects=subjects, seed=seed, advance=advance)
-        _console().print(counts("合成数据", rows))
+        console().print(counts("合成数据", rows))
         typer.echo(f"mapping: {out / 'mapping.yaml'}")
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
@@ -234,7 +228,7 @@ def compact(
                 inert(name), *map(str, (done.before, done.after, done.vacuumed, done.version))
             )
             advance(1)
-    _console().print(result)
+    console().print(result)
 
 
 @app.command()
@@ -246,22 +240,16 @@ def contracts(
     ] = None,
 ) -> None:
     """List the record tables; of one, its columns: types, values, key, known headings."""
-    known = _contracts(Settings.load())
+    known = contracts_of(Settings.load())
     if check is not None:
-        _console().print(columns(load_contract(check)))
+        console().print(columns(load_contract(check)))
         typer.echo(f"{check}: 无误")
     elif name is not None:
         if name not in known:
             raise ConfigError(f"unknown table {name!r}{nearest(name, known)}")
-        _console().print(columns(known[name]))
+        console().print(columns(known[name]))
     else:
-        _console().print(listed(known))
-
-
-def _console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+        console().print(listed(known))
 
 
 def _open(settings: Settings, lake: str | None) -> Lake:
@@ -284,7 +272,3 @@ def _open_existing(settings: Settings, lake: str | None) -> Lake:
             "xinjian data import MAPPING.yaml"
         )
     return opened
-
-
-def _contracts(settings: Settings) -> Mapping[str, Contract]:
-    return {**CONTRACTS, **kept_contracts(settings.contracts)}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, cast
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,19 +17,13 @@ from models.features.catalogue import as_table, digest
 from models.features.checked import checked_features
 from models.features.output import build_to_parquet, manifest_of
 from models.features.spec import FeatureSpec
-from models.records.contract import Contract
-from models.records.contracts import CONTRACTS
-from models.records.declared import kept_contracts
 from models.records.lake import Lake
-from models.scenarios import Scenario, load_scenario, scenario_named
+from models.scenarios import Scenario
 from models.settings import Settings
+from training.commands.shared import ScenarioArgument, console, read_scenario
 from training.progress import progress
 
 app = typer.Typer(no_args_is_help=True)
-
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
-]
 
 
 @app.command("list")
@@ -41,10 +33,10 @@ def list_(
     out: Annotated[Path | None, typer.Option(help="Write the catalogue: .csv or .json.")] = None,
 ) -> None:
     """List the features of a scenario: name, title, unit, family, hint, reason."""
-    scenario, contracts = _read(name, Settings.load())
+    scenario, contracts = read_scenario(name, Settings.load())
     specs = checked_features(scenario, contracts)
     if out is None:
-        _console().print(_shown(scenario, specs))
+        console().print(_shown(scenario, specs))
     else:
         _write(specs, out)
         typer.echo(f"catalogue: {out}")
@@ -69,7 +61,7 @@ def build(
 ) -> None:
     """Build the features of a scenario's cohort as of dates, into one Parquet file."""
     settings = Settings.load()
-    scenario, contracts = _read(name, settings)
+    scenario, contracts = read_scenario(name, settings)
     checked_features(scenario, contracts)
     opened = Lake.open(lake or settings.lake, storage_options=settings.storage or None)
     with progress("特征", 3 * opened.buckets) as advance:
@@ -91,16 +83,9 @@ def build(
     table.add_column("主体", justify="right")
     for on, rows in manifest.rows.items():
         table.add_row(on, f"{rows:,}")
-    _console().print(table)
+    console().print(table)
     typer.echo(f"features: {out}")
     typer.echo(f"manifest: {manifest_of(out)}")
-
-
-def _read(name: str, settings: Settings) -> tuple[Scenario, Mapping[str, Contract]]:
-    contracts = {**CONTRACTS, **kept_contracts(settings.contracts)}
-    if name.endswith((".yaml", ".yml")):
-        return load_scenario(name, contracts=contracts), contracts
-    return scenario_named(name), contracts
 
 
 def _day(text: str) -> date:
@@ -140,9 +125,3 @@ def _shown(scenario: Scenario, specs: tuple[FeatureSpec, ...]) -> Table:
         shown = (escape(text or "") for text in (feature, words, unit, family))
         table.add_row(*shown, directions.get(way or ""))
     return table
-
-
-def _console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from models import yaml
 from models.errors import ConfigError
-from models.records.contract import Contract
-from models.records.contracts import CONTRACTS
-from models.records.declared import kept_contracts
-from models.records.lake import Lake
-from models.scenarios import Scenario, load_scenario, scenario_named
+from models.scenarios import Scenario
 from models.settings import Settings
+from training.commands.shared import LakeOption, ScenarioArgument, console, open_lake, read_scenario
 from training.inert import inert
 from training.progress import progress
 
@@ -52,12 +47,6 @@ _TITLES: Final = {
     "busy": "另一次换模正在进行",
 }
 
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
-]
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
-]
 Rows = Literal["snapshots", "visits"]
 
 
@@ -98,7 +87,7 @@ def retrain(
     from training.retrain.verdict import Limits
 
     settings = Settings.load()
-    scenario, contracts = _read(name, settings)
+    scenario, contracts = read_scenario(name, settings)
     options = RetrainOptions(
         if_drifted=if_drifted,
         dry_run=dry_run,
@@ -108,7 +97,7 @@ def retrain(
         limits=Limits() if limits is None else yaml.load(limits, Limits),
     )
     outcome = run(
-        _lake(settings, lake),
+        open_lake(settings, lake),
         scenario,
         settings.home / "risk" / scenario.id,
         registry=Registry.of(settings),
@@ -151,9 +140,9 @@ def promote(
     if not reason.strip():
         raise ConfigError("--reason is empty; say why this version shall decide")
     settings = Settings.load()
-    scenario, _ = _read(name, settings)
+    scenario, _ = read_scenario(name, settings)
     version = promote_by_hand(
-        _lake(settings, lake),
+        open_lake(settings, lake),
         Registry.of(settings),
         scenario.id,
         which,
@@ -168,12 +157,12 @@ def models(name: ScenarioArgument) -> None:
     from training.registry import Registry
 
     settings = Settings.load()
-    scenario, _ = _read(name, settings)
+    scenario, _ = read_scenario(name, settings)
     versions = Registry.of(settings).versions(scenario.id)
     if not versions:
         typer.echo(f"no model of scenario '{scenario.id}' is registered")
         return
-    _console().print(_versions(scenario, versions))
+    console().print(_versions(scenario, versions))
 
 
 def _versions(scenario: Scenario, versions: list[Registered]) -> Table:
@@ -194,12 +183,12 @@ def _versions(scenario: Scenario, versions: list[Registered]) -> Table:
 
 def _show(outcome: Outcome, scenario: Scenario, *, dry_run: bool) -> None:
     title = _TITLES[outcome.ending] + ("（试运行，未登记）" if dry_run and outcome.verdict else "")
-    console = _console()
-    console.print(inert(f"{scenario.title}：{title}", style="bold"))
+    page = console()
+    page.print(inert(f"{scenario.title}：{title}", style="bold"))
     if outcome.note:
-        console.print(inert(outcome.note))
+        page.print(inert(outcome.note))
     if outcome.verdict is not None:
-        console.print(_checks(outcome.verdict))
+        page.print(_checks(outcome.verdict))
         typer.echo(f"verdict: {outcome.folder / 'verdict.md'}")
     if outcome.version is not None:
         typer.echo(f"version: {outcome.version.version} {' '.join(outcome.version.aliases)}")
@@ -213,20 +202,3 @@ def _checks(verdict: Verdict) -> Table:
         passed = "[green]通过[/]" if check.passed else "[red]未通过[/]"
         table.add_row(TITLES[check.question], passed, inert(check.sentence))
     return table
-
-
-def _read(name: str, settings: Settings) -> tuple[Scenario, Mapping[str, Contract]]:
-    contracts = {**CONTRACTS, **kept_contracts(settings.contracts)}
-    if name.endswith((".yaml", ".yml")):
-        return load_scenario(name, contracts=contracts), contracts
-    return scenario_named(name), contracts
-
-
-def _lake(settings: Settings, address: str | None) -> Lake:
-    return Lake.open(address or settings.lake, storage_options=settings.storage or None)
-
-
-def _console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

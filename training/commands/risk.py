@@ -13,17 +13,12 @@ from models.records.lake import Lake
 from models.settings import Settings
 from training.commands import retrain
 from training.commands.risk_subject import explain, grades, guide
-from training.commands.risk_tables import console, judged, read_scenario, summary
+from training.commands.risk_tables import judged, summary
+from training.commands.shared import LakeOption, ScenarioArgument, console, read_scenario
 from training.progress import progress
 
 app = typer.Typer(no_args_is_help=True)
 
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
-]
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
-]
 Resamples = Annotated[int, typer.Option(min=1, help="Resamples of subjects behind the intervals.")]
 
 

@@ -20,7 +20,8 @@ from models.records.reading import LakeRecords
 from models.scenarios import Scenario
 from models.settings import Settings
 from models.time import not_in_future, today
-from training.commands.risk_tables import console, guidance, read_scenario, reasons, trial
+from training.commands.risk_tables import guidance, reasons, trial
+from training.commands.shared import LakeOption, ScenarioArgument, console, open_lake, read_scenario
 from training.progress import progress
 
 if TYPE_CHECKING:
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
 EARLIEST: Final = date(1900, 1, 1)
 """The first date of view: windows look years back from it, and no record is older."""
 
-ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's id or code, or a scenario YAML.")
-]
 SubjectArgument = Annotated[str, typer.Argument(metavar="SUBJECT", help="A subject's id.")]
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
-]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="A bundle's folder; else of the latest fit.")
 ]
@@ -66,7 +61,7 @@ def grades(
     loaded = _bundle(scenario, settings, bundle)
     if features is None:
         on = _day(as_of)
-        rows = _cohort(_lake(settings, lake), scenario, contracts, on)
+        rows = _cohort(open_lake(settings, lake), scenario, contracts, on)
     else:
         rows, on = _built(features, as_of)
     now, then = decide(rows, scenario, loaded), decide(rows, other, loaded)
@@ -94,7 +89,7 @@ def explain(
     scenario, contracts = read_scenario(name, settings)
     loaded = _bundle(scenario, settings, bundle)
     on = _day(as_of)
-    records = LakeRecords(_lake(settings, lake))
+    records = LakeRecords(open_lake(settings, lake))
     own_records(records, scenario, subject, on)  # refuses whom the scenario does not grade
     row = Pipeline.of(scenario, contracts).build(records, [on], subjects=[subject])
     decision = decide(row, scenario, loaded).row(0, named=True)
@@ -121,7 +116,7 @@ def guide(
     settings = Settings.load()
     scenario, contracts = read_scenario(name, settings)
     loaded = _bundle(scenario, settings, bundle)
-    records = LakeRecords(_lake(settings, lake))
+    records = LakeRecords(open_lake(settings, lake))
     pipeline = Pipeline.of(scenario, contracts)
     found = guide_(records, loaded, subject, _day(as_of), pipeline=pipeline)
     console().print(guidance(found))
@@ -182,10 +177,6 @@ def _built(path: Path, as_of: str | None) -> tuple[pl.DataFrame, date]:
         )
     on = asked or dates[0]
     return rows.filter(pl.col(AS_OF) == on), on
-
-
-def _lake(settings: Settings, given: str | None) -> Lake:
-    return Lake.open(given or settings.lake, storage_options=settings.storage or None)
 
 
 def _day(text: str | None) -> date:

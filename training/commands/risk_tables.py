@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from models.records.contract import Contract
-from models.records.contracts import CONTRACTS
-from models.records.declared import kept_contracts
-from models.scenarios import Scenario, load_scenario, scenario_named
-from models.settings import Settings
+from models.scenarios import Scenario
 
 if TYPE_CHECKING:
     from models.risk.dry_run import DryRun
@@ -52,20 +48,6 @@ _OUTCOMES: Final = {
     "nothing": "目前没有可做的事项",
     "best": "已是最好等级",
 }
-
-
-def read_scenario(name: str, settings: Settings) -> tuple[Scenario, Mapping[str, Contract]]:
-    """Return the scenario of an id, a code or a file, and the contracts there are."""
-    contracts = {**CONTRACTS, **kept_contracts(settings.contracts)}
-    if name.endswith((".yaml", ".yml")):
-        return load_scenario(name, contracts=contracts), contracts
-    return scenario_named(name), contracts
-
-
-def console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    made = Console()
-    return made if made.is_terminal else Console(width=200)
 
 
 def summary(run: Run) -> Group:

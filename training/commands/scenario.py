@@ -11,15 +11,12 @@ from typing import Annotated, Final
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from models.errors import ConfigError
 from models.features.checked import checked_features
 from models.records.contract import Contract
-from models.records.contracts import CONTRACTS
-from models.records.declared import kept_contracts
 from models.records.lake import Lake
 from models.records.reading import LakeRecords
 from models.scenarios import Scenario, catalogue, load_scenario, scenario_named
@@ -29,15 +26,13 @@ from models.scenarios.inputs import inputs
 from models.scenarios.where import VARIABLES
 from models.settings import Settings
 from models.time import not_in_future, today
+from training.commands.shared import LakeOption, console, contracts_of, open_lake
 from training.labels import labels
 from training.progress import progress
 from training.snapshots import Period, complete_on, period, snapshots
 
 app = typer.Typer(no_args_is_help=True)
 
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
-]
 PART: Final = 50_000
 """Subjects whose labels are made at once: what bounds the memory, whatever the lake's size."""
 
@@ -61,7 +56,7 @@ def list_() -> None:
         reach = str(one.label.horizon or f"至 {one.label.until}")
         kind = _LABEL_TITLES[one.label.means]
         table.add_row(one.id, one.code or "", escape(one.title), kind, reach, one.digest[:12])
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -78,9 +73,9 @@ def check(
 ) -> None:
     """Check a scenario file against the record tables, and the lake's where there is one."""
     settings = Settings.load()
-    scenario = load_scenario(file, contracts=_contracts(settings))
-    checked_features(scenario, _contracts(settings))
-    opened = _open(settings, lake)
+    scenario = load_scenario(file, contracts=contracts_of(settings))
+    checked_features(scenario, contracts_of(settings))
+    opened = open_lake(settings, lake)
     if lake is not None or opened.tables():
         _check_lake(scenario, opened, file)
     typer.echo(f"{file}: 场景 {scenario.id}（{scenario.title}）无误，摘要 {scenario.digest}")
@@ -97,16 +92,16 @@ def show(
 ) -> None:
     """Show a scenario on the lake: population, labels, and what features will be made of."""
     settings = Settings.load()
-    contracts = _contracts(settings)
+    contracts = contracts_of(settings)
     scenario = _scenario(name, contracts)
     on = None if as_of is None else not_in_future(_day(as_of), today=today()).on
-    parts = list(_parts(_open(settings, lake)))
+    parts = list(_parts(open_lake(settings, lake)))
     covered = period(parts, scenario)
-    console = _console()
-    console.print(_summary(scenario))
-    console.print(_population(scenario, parts, on or covered.end))
-    console.print(_labels(scenario, parts, covered, on=on))
-    console.print(_features(scenario, contracts))
+    page = console()
+    page.print(_summary(scenario))
+    page.print(_population(scenario, parts, on or covered.end))
+    page.print(_labels(scenario, parts, covered, on=on))
+    page.print(_features(scenario, contracts))
 
 
 def _scenario(name: str, contracts: Mapping[str, Contract]) -> Scenario:
@@ -120,14 +115,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
-
-
-def _open(settings: Settings, lake: str | None) -> Lake:
-    return Lake.open(lake or settings.lake, storage_options=settings.storage or None)
-
-
-def _contracts(settings: Settings) -> Mapping[str, Contract]:
-    return {**CONTRACTS, **kept_contracts(settings.contracts)}
 
 
 def _check_lake(scenario: Scenario, lake: Lake, file: Path) -> None:
@@ -278,9 +265,3 @@ def _features(scenario: Scenario, contracts: Mapping[str, Contract]) -> Table:
             f"{wide * len(declared.windows)}",
         )
     return table
-
-
-def _console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from models.errors import ConfigError
@@ -16,6 +15,7 @@ from models.text.encoder import EncoderShape
 from models.text.engine import Wanted
 from models.text.taxonomy import load, taxonomy
 from training.commands import text_annotate, text_laws, text_review
+from training.commands.shared import console
 from training.progress import progress
 from training.text.corpus import read_table, read_texts
 from training.text.distil import distil as distil_
@@ -153,7 +153,7 @@ def fit(
         typer.echo(f"{kind}: {out / kind}  digest {sealed.digest[:12]}")
     out.mkdir(parents=True, exist_ok=True)
     (out / VERDICT).write_text(fitted.verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    _console().print(_table("验证集", fitted.verdict.measured))
+    console().print(_table("验证集", fitted.verdict.measured))
     _tell(fitted.verdict)
 
 
@@ -239,11 +239,11 @@ def _tell(verdict: Verdict) -> None:
 
 
 def _show(found: Evaluation) -> None:
-    console = _console()
-    console.print(_table(f"测试集：{found.rows:,} 条", found.measured, found.texts_per_second))
+    page = console()
+    page.print(_table(f"测试集：{found.rows:,} 条", found.measured, found.texts_per_second))
     if found.near is not None:
         title = f"除去 {found.near:,} 条近似重复"
-        console.print(_table(title, found.apart_from_near))
+        page.print(_table(title, found.apart_from_near))
     if found.engines:
         table = Table("引擎", title="推理引擎", title_justify="left")
         for name in ("批量", "条/秒", "× eager", "一致率", "最大差"):
@@ -257,7 +257,7 @@ def _show(found: Evaluation) -> None:
                 f"{one.agreement:.2%}",
                 f"{one.apart:.1g}",
             )
-        console.print(table)
+        page.print(table)
 
 
 def _table(
@@ -280,9 +280,3 @@ def _table(
                 "" if speed is None else f"{speed[kind]:,.0f}",
             )
     return table
-
-
-def _console() -> Console:
-    """Return where results go; a file or pipe gets whole rows, however wide."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

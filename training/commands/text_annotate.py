@@ -16,6 +16,7 @@ from models.errors import ConfigError
 from models.records.lake import Lake
 from models.settings import Settings
 from models.text.engine import Wanted
+from training.commands.shared import LakeOption
 from training.progress import progress
 from training.text.annotate import READ
 from training.text.annotate import annotate as annotate_
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Folder of a fitted text model.")
-]
-LakeOption = Annotated[
-    str | None, typer.Option("--lake", help="Folder or s3:// address of the lake.")
 ]
 EngineOption = Annotated[Wanted, typer.Option(help="What runs the transformer.")]
 
