@@ -13,6 +13,9 @@
     │   ├── FitError             the data does not allow a model: too few positives, a single class
     │   ├── BundleError          a bundle is incomplete, was altered, or does not fit the features
     │   └── RegistryError        the registry of models cannot be reached, or has no such version
+    ├── InspectionError      a pool, plan, draw, assignment or estimate breaks a rule of inspection
+    ├── LedgerError          the service's ledger cannot be used
+    │   └── LedgerDownError      it cannot be reached just now; it is tried again
     └── MissingExtraError    an optional package is needed for this command
 
 A message names the value, the rule it breaks and what to do about it.
@@ -71,6 +74,18 @@ class BundleError(ModelError):
 
 class RegistryError(ModelError):
     """The model registry cannot be reached, or has no such model, version or alias."""
+
+
+class LedgerError(XinjianError):
+    """The service's ledger cannot be used: not migrated, of a newer release, or not to be had."""
+
+
+class LedgerDownError(LedgerError):
+    """The ledger cannot be reached just now; nothing was kept, and a request may be repeated."""
+
+
+class InspectionError(XinjianError):
+    """A pool, a plan, a draw, an assignment or an estimate breaks a rule of inspection."""
 
 
 class MissingExtraError(XinjianError):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from models.settings import Settings, variable
+from models.settings import variable
+from serving.settings import ServeSettings
 from xinjian.cli import GROUPS, Group, Run, build
 
 ROOT = Path(__file__).parent.parent
@@ -78,14 +79,14 @@ def test_nothing_names_a_machine_or_a_far_host() -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize("setting", sorted(Settings.model_fields))
+@pytest.mark.parametrize("setting", sorted(ServeSettings.model_fields))
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"| `{variable(setting)}` |" in _text("README.md")
 
 
 def test_every_documented_setting_exists() -> None:
     rows = re.findall(r"^\| `(XINJIAN_\w+)` \|", _text("README.md"), flags=re.MULTILINE)
-    assert set(rows) == {variable(setting) for setting in Settings.model_fields}
+    assert set(rows) == {variable(setting) for setting in ServeSettings.model_fields}
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)

@@ -64,6 +64,11 @@ GROUPS = (
         "training.commands.text:app",
         "Violation text: models that read it, laws, labels by people.",
     ),
+    Group(
+        "serve",
+        "serving.commands.serve:app",
+        "The service: its API, its worker, its ledger and who may use it.",
+    ),
 )
 
 

@@ -8,7 +8,12 @@ import pytest
 from xinjian.extras import EXTRA_OF, missing_extra
 
 # Distributions whose import name is not their own name.
-IMPORT_NAME = {"nvforest-cu12": "nvforest", "scikit-learn": "sklearn"}
+IMPORT_NAME = {
+    "argon2-cffi": "argon2",
+    "mlflow-skinny": "mlflow",
+    "nvforest-cu12": "nvforest",
+    "scikit-learn": "sklearn",
+}
 EXTRAS = ("training", "serving", "text", "openvino", "s3", "embedded", "ray", "gpu")
 
 

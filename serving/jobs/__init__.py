@@ -1,0 +1,1 @@
+"""Work in the background: queued in the ledger, done by a worker."""

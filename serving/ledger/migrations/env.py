@@ -1,0 +1,21 @@
+"""Alembic's entry: runs the steps on the connection that :mod:`serving.ledger.migrate` hands in."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from serving.ledger.base import Base
+
+
+def run() -> None:
+    """Run the migrations within the caller's transaction."""
+    connection = context.config.attributes["connection"]
+    if not isinstance(connection, Connection):
+        message = "migrations run through xinjian serve migrate"
+        raise TypeError(message)
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.run_migrations()
+
+
+run()

