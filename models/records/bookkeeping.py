@@ -84,7 +84,8 @@ class Promotion(dy.Schema):
     ``record_id`` hashes scenario, challenger and ``decided_at``, so that writing it again adds
     nothing. ``promoted`` tells whether the challenger became champion, ``reasons`` why or why not,
     ``verdict`` is the whole verdict as JSON, null where a person decided. ``champion`` is the
-    digest of the bundle in force before, null where there was none.
+    digest of the bundle in force before, null where there was none. A text model's ``scenario`` is
+    ``text.`` and its id, and its ``scenario_digest`` is empty.
     """
 
     record_id = dy.String(regex=r"^[0-9a-f]{32}$")

@@ -41,17 +41,22 @@ def first_rows(frame: pl.DataFrame, place: str) -> Difference:
     return Difference(schema, frame, pl.DataFrame(schema=_NO_STALE), frame.height, 0, 0)
 
 
-def difference(snapshot: Snapshot, frame: pl.DataFrame, *, fill: bool) -> Difference:
+def difference(
+    snapshot: Snapshot, frame: pl.DataFrame, *, fill: bool, grow: bool = True
+) -> Difference:
     """Compare ``frame`` with the stored rows of the same ``record_id``, wherever they lie.
 
     A column that ``frame`` lacks is not stated by it: it is neither compared nor changed. With
-    ``fill`` a stored value stays and only its nulls are taken from the new row.
+    ``fill`` a stored value stays and only its nulls are taken from the new row. Without ``grow``
+    rows that the table does not know are passed over.
     """
     schema = evolved(snapshot.schema, frame, snapshot.place.at(snapshot.table))
     rows = frame.select(
         pl.col(name).cast(dtype) for name, dtype in schema.items() if name in frame.columns
     )
     located = _locate(snapshot, rows)
+    if not grow:
+        rows = rows.join(located, on=KEY, how="semi", maintain_order="left")
     if located.is_empty():
         fresh = complete(rows, schema)
         return Difference(schema, fresh, pl.DataFrame(schema=_NO_STALE), rows.height, 0, 0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
@@ -34,6 +34,10 @@ MIN_GROUP, MAX_GROUP = 8_192, 65_536
 _CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
 )
+
+
+STORES: Final = ("s3", "s3a", "gs", "az", "abfs", "abfss")
+"""Schemes of the object stores that Delta and Polars both speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +70,21 @@ class Place:
 def place_of(url: str | os.PathLike[str], options: Mapping[str, str] | None) -> Place:
     """Read a lake's ``url``: a local path, ``file://`` or an object store such as ``s3://``.
 
-    Raises LakeError for an empty path and for one with a character that Delta misreads.
+    Raises LakeError for an empty path, a kind of address that is no object store, and a path with
+    a character that Delta misreads.
     """
     text = os.fspath(url)
     if not text:
         raise LakeError("the lake's path is empty; name a folder or an s3:// URL")
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)
-    if "://" in text:
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        if scheme.lower() not in STORES:
+            raise LakeError(
+                f"{text!r} is no address of a lake; name a folder, or begin with one of "
+                f"{', '.join(f'{name}://' for name in STORES)}"
+            )
         return Place(text.rstrip("/"), dict(options or {}))
     if any(sign in text for sign in "%#?"):
         raise LakeError(f"{text!r} contains one of % # ?, which Delta misreads; rename the folder")

@@ -126,8 +126,8 @@ class Lake:
     def history(self, table: str) -> pl.DataFrame:
         """Give what made each version, latest first.
 
-        Columns: ``version`` Int64, ``at`` Datetime UTC, ``operation`` (merge, compact, or Delta's
-        own name), ``inserted`` and ``updated`` Int64 (null where not a merge).
+        Columns: ``version`` Int64, ``at`` Datetime UTC, ``operation`` (merge, amend, compact, or
+        Delta's own name), ``inserted`` and ``updated`` Int64 (null where not a merge).
         """
         delta = self._shelf.opened(table)
         with translated("read the log of", self._place.at(table)):
@@ -237,6 +237,34 @@ class Lake:
                 except ConflictError:
                     _wait(attempt)
         raise _lost(table)
+
+    def amend(self, table: str, frame: pl.DataFrame) -> Merged:
+        """Bring columns of known records into ``table`` by ``record_id``, in one atomic commit.
+
+        As :meth:`merge`, but ``frame`` states nothing except its own columns: it needs no subject,
+        so a subject corrected meanwhile stays corrected, and a record that the table does not have
+        (any more) is passed over and counted nowhere.
+
+        Raises LakeMissingError when there is no such table, else as :meth:`merge`.
+        """
+        check_table_name(table)
+        rows = storable(frame)
+        with self._shelf.writing(table):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return self._amend(table, rows)
+                except ConflictError:
+                    _wait(attempt)
+        raise _lost(table)
+
+    def _amend(self, table: str, rows: pl.DataFrame) -> Merged:
+        base = self._shelf.opened(table)
+        snapshot = take_snapshot(self._place, table, base)
+        change = difference(snapshot, rows, fill=False, grow=False)
+        if change.fresh.is_empty():
+            return _merged(change, snapshot.version)
+        says = {"xinjian": "amend", "inserted": 0, "updated": change.updated}
+        return _merged(change, commit(self._place, base, draft_merge(snapshot, change), says))
 
     def _merge(self, table: str, rows: pl.DataFrame, *, fill: bool) -> Merged:
         base = open_delta(self._place, table)

@@ -475,3 +475,38 @@ def test_threads_share_a_handle(tmp_path: Path) -> None:
     assert wrong == []
     assert lake.rows("penalty") == 300
     assert lake.history("penalty")["inserted"].sum() == 300
+
+
+def test_an_amendment_states_nothing_but_its_own_columns(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", buckets=4)
+    lake.merge("penalty", penalties(20))
+    corrected = penalties(20, known=LATE).with_columns(subject_id=pl.lit("91210000000000corr"))
+    lake.merge("penalty", corrected)
+    before = everything(lake)
+    told = before.select("record_id", leaf=pl.format("F{}", pl.col("amount").cast(pl.Int64)))
+    done = lake.amend("penalty", told)
+    after = everything(lake)
+    assert (done.inserted, done.updated, done.unchanged) == (0, 20, 0)
+    assert_frame_equal(after.drop("leaf"), before)
+    assert after["leaf"].to_list() == told["leaf"].to_list()
+    assert lake.subject("penalty", "91210000000000corr").height == 20
+    assert lake.amend("penalty", told).version == done.version
+
+
+def test_an_amendment_passes_over_records_that_are_not_there(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake", buckets=4)
+    lake.merge("penalty", penalties(5))
+    some = penalties(10).select("record_id", leaf=pl.lit("F04"))
+    done = lake.amend("penalty", some)
+    assert (done.inserted, done.updated) == (0, 5)
+    assert everything(lake).height == 5
+    strange = penalties(3, start=50).select("record_id", other=pl.lit("F04"))
+    assert lake.amend("penalty", strange) == Merged(0, 0, 0, done.version)
+    assert "other" not in everything(lake).columns
+
+
+def test_there_must_be_a_table_to_amend(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    with pytest.raises(LakeMissingError, match="penalty"):
+        lake.amend("penalty", penalties(1).select("record_id", leaf=pl.lit("F04")))
+    assert lake.tables() == []

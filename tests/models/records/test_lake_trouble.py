@@ -242,3 +242,9 @@ def test_a_lake_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "note.txt").touch()
     with pytest.raises(LakeError, match=r"note\.txt"):
         Lake.open(tmp_path / "note.txt" / "lake").merge("penalty", ROWS)
+
+
+@pytest.mark.parametrize("address", ["", "ftp://host/lake", "htp://x", "C://lake"])
+def test_what_is_no_address_of_a_lake_is_refused(address: str) -> None:
+    with pytest.raises(LakeError, match="name a folder"):
+        Lake.open(address)
