@@ -14,6 +14,7 @@
     │   ├── BundleError          a bundle is incomplete, was altered, or does not fit the features
     │   └── RegistryError        the registry of models cannot be reached, or has no such version
     ├── InspectionError      a pool, plan, draw, assignment or estimate breaks a rule of inspection
+    ├── TransitionError      the state of a thing does not allow a step
     ├── LedgerError          the service's ledger cannot be used
     │   └── LedgerDownError      it cannot be reached just now; it is tried again
     └── MissingExtraError    an optional package is needed for this command
@@ -74,6 +75,16 @@ class BundleError(ModelError):
 
 class RegistryError(ModelError):
     """The model registry cannot be reached, or has no such model, version or alias."""
+
+
+class TransitionError(XinjianError):
+    """The state of a thing does not allow a step; ``allowed`` are those that it does."""
+
+    def __init__(self, message: str, *, state: str, allowed: tuple[str, ...]) -> None:
+        """Keep the ``state`` and the steps that it allows, for programs."""
+        super().__init__(message)
+        self.state = state
+        self.allowed = allowed
 
 
 class LedgerError(XinjianError):
