@@ -31,15 +31,16 @@ EXTRA_OF = {
     "ray": "ray",
     "safetensors": "text",
     "scipy": "training",
+    "segno": "serving",
     "shap": "training",
     "sklearn": "training",
     "sqlalchemy": "training",
     "torch": "text",
     "transformers": "text",
+    "typst": "serving",
     "uvicorn": "serving",
     "uvloop": "serving",
     "xlsxwriter": "training",
-    "xxhash": "training",
 }
 """Import name of each optional package, and the extra to ask for (the smaller, where two do)."""
 

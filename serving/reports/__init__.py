@@ -1,0 +1,1 @@
+"""Documents for people, set by typst in the shipped font."""
