@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from models.records.amounts import parse_amount
+from models.text.simplified import simplified
 
 LONGEST: Final = 20_000
 """Characters of a text that are searched."""
@@ -26,14 +27,18 @@ _NUMERAL: Final = r"(?:[0-9０-９]{1,4}|[一二三四五六七八九十百千�
 _JOIN: Final = r"\s{0,3}[、，,和及与至到—－~～-]\s{0,3}"
 _SOME: Final = rf"{_NUMERAL}(?:{_JOIN}(?:第\s{{0,3}})?{_NUMERAL}){{0,9}}"
 _BRACED: Final = rf"[（(]?\s{{0,3}}{_NUMERAL}\s{{0,3}}[）)]?"
+_HEADING: Final = r"(?:\s|[：:]|对单位|对个人|违反|处罚|条款|依据){0,8}"
+"""What tables put between a title and its articles: 条例 违反条款：第二十六条."""
 # Blanks are bounded everywhere: a run of them would take quadratic time.
 _TOKEN: Final = re.compile(
     r"(?P<title>《(?:[^《》]|《[^《》]{1,60}》){2,80}》)"
     rf"|(?P<bare>[\u4e00-\u9fff]{{1,30}}(?:{_KINDS})"
-    rf"(?=》?\s{{0,3}}(?:[（(][^（）()]{{0,40}}[）)])?\s{{0,3}}第\s{{0,3}}{_NUMERAL}\s{{0,3}}[条條、至]"
+    rf"(?=[》）)]?\s{{0,3}}(?:[（(][^（）()]{{0,40}}[）)])?{_HEADING}第\s{{0,3}}{_NUMERAL}\s{{0,3}}[条條、至]"
     r"|[0-9]{1,3}[条條]))"
-    rf"|(?P<article>(?:第|(?<=[条條][、，和及与至])|(?<=[法例定则])(?=[0-9]))\s{{0,3}}{_SOME}\s{{0,3}}[条條](?:\s{{0,3}}之\s{{0,3}}{_NUMERAL})?)"
-    rf"|(?P<paragraph>第\s{{0,3}}{_SOME}\s{{0,3}}款)"
+    rf"|(?P<article>(?:第|(?<=[条條][、，和及与至])|(?<=[法例定则])(?=[0-9])|(?<=》)|(?<=号[）)]))"
+    rf"\s{{0,3}}{_SOME}\s{{0,3}}[条條](?:\s{{0,3}}之\s{{0,3}}{_NUMERAL})?"
+    rf"|第{_NUMERAL}(?=第{_NUMERAL}款))"
+    rf"|(?P<paragraph>第\s{{0,3}}(?:{_SOME}|{_BRACED})\s{{0,3}}款)"
     rf"|(?P<item>(?:第\s{{0,3}})?{_BRACED}(?:{_JOIN}(?:第\s{{0,3}})?{_BRACED}){{0,9}}\s{{0,3}}[项項])"
 )
 _RANGE: Final = re.compile(r"\s*(?:至|到|—|－|-|~|～)\s*")
@@ -48,6 +53,11 @@ _LEAD: Final = re.compile(
 )
 _AMENDING: Final = re.compile(r"关于(?:修改|废止|修订)(?:[〈<《]([^〉>》]*)[〉>》])?.*的决定$")
 _LAW: Final = re.compile(rf"(?:{_KINDS})(?:[（(〔].*)?$")
+_GAP: Final = re.compile(r"[\s、，,：:“\"和及与或]{0,9}")
+_QUOTED: Final = re.compile(
+    r"(?:规定)?[\s：:，,]{0,3}[“\"「][^“”\"「」]{1,600}[”\"」][\s、，,和及与或]{0,4}"
+)
+"""The article's own words, after which its item is named: 第六十条“…”第二项."""
 _NEAR: Final = 30
 """Characters between a title and the article that belongs to the same words."""
 _PLAIN_DIGITS: Final = str.maketrans("０１２３４５６７８９", "0123456789")
@@ -57,9 +67,9 @@ _PLAIN_DIGITS: Final = str.maketrans("０１２３４５６７８９", "01234567
 class Citation:
     """One cited provision.
 
-    ``law`` is the title as written, without marks; null where an article stands without a law.
-    ``article``, ``branch`` (第…条之一), ``paragraph`` (款) and ``item`` (项) are numbers, null
-    where not named. ``start`` and ``end`` are character offsets of the words.
+    ``law`` is the title as written, without marks, in simplified characters; null where an article
+    stands without a law. ``article``, ``branch`` (第…条之一), ``paragraph`` (款) and ``item`` (项)
+    are numbers, null where not named. ``start`` and ``end`` are character offsets of the words.
     """
 
     law: str | None
@@ -76,7 +86,7 @@ def find_citations(text: str | None) -> tuple[Citation, ...]:
 
     A text longer than :data:`LONGEST` is searched up to there.
     """
-    return () if not text else tuple(_Reader(text[:LONGEST]).read())
+    return () if not text else tuple(_Reader(simplified(text[:LONGEST])).read())
 
 
 def article_number(text: str) -> tuple[int, int | None] | None:
@@ -125,9 +135,11 @@ class _Reader:
         else:
             written = _without_lead(written)
             start = token.end() - len(written)
+        own = _ITS_OWN.match(written)
+        if own and self.pending and (self.pending.article, self.pending.end) == (None, start):
+            self.pending = None  # 《…规定》实施细则: one title, not two
         yield from self._release()
         if not _SAME.match(written):
-            own = _ITS_OWN.match(written)
             self.law = self.law + own[1] if own and self.law else self._named(written)
             # A document in title marks that is no law by its name is not cited by itself.
             if token.lastgroup == "bare" or _LAW.search(written):
@@ -167,7 +179,7 @@ class _Reader:
         base = self.pending
         if base is None or base.article is None:
             return
-        if not re.fullmatch(r"[\s、，,和及与或]*", self.text[base.end : token.start()]):
+        if not any(gap.fullmatch(self.text, base.end, token.start()) for gap in (_GAP, _QUOTED)):
             return
         for value in _numbers(token[0]):
             held = self.pending

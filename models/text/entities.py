@@ -1,5 +1,6 @@
 """What a decision names: kinds of penalty, amounts, dates, document numbers, with their offsets.
 
+Traditional characters are read as simplified ones.
 Amounts are in yuan, from Arabic and Chinese numerals, 万 and 亿, 角 and 分. Whether an amount
 agrees with a field beside the text is rule V08 (:func:`models.records.amounts.fine_agrees`).
 """
@@ -14,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 from models.codes.penalty_kinds import OTHER, kinds
 from models.records.amounts import parse_amount
+from models.text.simplified import simplified
 
 LONGEST: Final = 20_000
 """Characters of a text that are searched."""
@@ -33,9 +35,10 @@ _YUAN: Final = re.compile(
 _BARE: Final = re.compile(
     r"罚款(?:金?额)?(?:人民币|共计|合计|为|[:：（(¥￥]){0,3}\s{0,3}"
     r"(?P<number>[0-9][0-9,]{0,20}(?:\.[0-9]{1,6})?)(?P<scale>[万亿])?"
-    r"(?=\s{0,3}(?:$|[。；;，）)\n]|,(?![0-9])))"
+    r"(?=\s{0,3}(?:$|[。；;，）)\n整]|,(?![0-9])))"
+    rf"|处以?(?:人民币)?(?P<round>(?:[0-9.]{{1,8}}|[{_DIGIT}十拾百佰千仟]{{1,8}})[万千])的?(?=罚款)"
 )
-"""A fine written without 元."""
+"""A fine written without 元: 罚款：5000。, 罚款人民币100整, 处以十万罚款."""
 _ROLES: Final = re.compile(
     r"(?P<confiscated>没收|违法所得|非法所得)|(?P<fine>罚款|罚金|罚没|处以|并处|处罚|(?<!查)处(?=[人民币\s]{0,4}$))"
 )
@@ -46,6 +49,8 @@ _LIMIT_BEFORE: Final = re.compile(
 )
 _RATE: Final = re.compile(r"(?:每|单价)[^，。；;]{0,10}$")
 _TOTAL: Final = re.compile(r"(?:共计|合计|总计|累计|总额|共)[^，。；;]{0,8}$")
+_NEAR: Final = 30
+"""Characters between a rate and the sum that it comes to."""
 _CLAUSE: Final = re.compile(r"[^，。；;！？\n]{1,400}")
 _SENTENCE: Final = re.compile(r"[^。；;！？\n]+")
 _LAWS_WORDING: Final = re.compile(
@@ -121,7 +126,7 @@ class Entities:
 
 def find_entities(text: str | None) -> Entities:
     """Return what a text names; only its first :data:`LONGEST` characters are searched."""
-    read = (text or "")[:LONGEST]
+    read = simplified((text or "")[:LONGEST])
     return Entities(
         tuple(_penalties(read)),
         tuple(_amounts(read)),
@@ -136,7 +141,7 @@ def fine_in(text: str | None) -> float | None:
     A text that is nothing but an amount names it. A sum that the text states goes before its
     parts; equal amounts are one said twice; different ones are added up.
     """
-    read = (text or "")[:LONGEST]
+    read = simplified((text or "")[:LONGEST])
     found = list(_amounts(read))
     if len(found) == 1 and re.fullmatch(
         r"(?:人民币|[\s。])*", read.replace(_words(read, found[0]), "")
@@ -176,15 +181,24 @@ def _decided(text: str) -> Iterator[tuple[int, str]]:
 
 def _amounts(text: str) -> Iterator[Amount]:
     found = [*_YUAN.finditer(text), *_BARE.finditer(text)]
+    rated = -_NEAR
     for match in sorted(found, key=lambda one: one.end()):
         yuan = _yuan(match)
         if yuan is None:
             continue
-        start, end = match.start("number"), match.end()
+        start, end = match.start(_written(match)), match.end()
         before = re.split(r"[。；;\n]", text[max(0, start - 40) : start])[-1]
         role = "fine" if match.re is _BARE else _role(before, text[end : end + 12])
-        total = role == "fine" and bool(_TOTAL.search(before))
-        yield Amount(yuan, role, total, start, end)
+        total = bool(_TOTAL.search(before))
+        if role == "other" and total and start - rated < _NEAR:
+            role = "fine"  # 每平方米200元的罚款。合计78000元
+        rated = end if role == "rate" else rated
+        yield Amount(yuan, role, total and role == "fine", start, end)
+
+
+def _written(match: re.Match[str]) -> str:
+    """Return the name of the group that holds the number."""
+    return "number" if match["number"] else "round"
 
 
 def _role(before: str, after: str) -> Role:
@@ -204,7 +218,7 @@ def _role(before: str, after: str) -> Role:
 def _yuan(match: re.Match[str]) -> float | None:
     """Return the yuan of a match; 角 and 分, and 3万5千, are added to what stands before."""
     parts = match.groupdict()
-    base = parse_amount(match["number"] + (parts.get("scale") or ""))
+    base = parse_amount(match[_written(match)] + (parts.get("scale") or ""))
     if base is None:
         return None
     if thousand := parts.get("rest"):

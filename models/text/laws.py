@@ -2,12 +2,14 @@
 
 The articles are reference data of the installation, not of the project: a Parquet file with the
 columns of :data:`SCHEMA`, and beside it the index of their words. Several dated versions of one law
-may stand in it; the one that counts on a day is the latest that had been published by then.
+may stand in it; the one that counts on a day is the latest that was in force by then: from its
+publication, or from the later day that its own last article names (本法自…起施行).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.errors import ConfigError
+from models.records.amounts import parse_amount
 from models.text import titles
 from models.text.citations import Citation, article_number, find_citations
 from models.text.retrieval import Index
@@ -38,12 +41,19 @@ code of the place whose law it is (null for the nation's; may be absent: then by
 
 LIABLE: Final = r"罚款|吊销|没收|责令(?:限期)?(?:改正|停|关闭)|给予(?:警告|处罚|处分)|依法追究"
 """What the articles on liability say."""
+_ITEM_NUMBER: Final = re.compile(r"[（(]\s?([一二三四五六七八九十]{1,4})\s?[）)]")
+_ITEM: Final = re.compile(rf"\s*{_ITEM_NUMBER.pattern}")
 JUDICIAL: Final = r"^最高人民(?:法院|检察院)|^中华人民共和国刑法"
 """Titles of what courts go by: cited, it is linked, but never proposed to an authority."""
 PREFERRED: Final = 1.02
 """By how much an article on liability goes before one that is as near: it decides ties only."""
 
-Status: TypeAlias = Literal["linked", "later_version", "law_only", "no_such_article", "unknown_law"]
+IN_FORCE: Final = r"本\p{Han}{1,4}自\s*([0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日)起施行"
+"""What the last article says of the day; of an amended law it may be that of the first version."""
+
+Status: TypeAlias = Literal[
+    "linked", "later_version", "no_such_part", "law_only", "no_such_article", "unknown_law"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +70,11 @@ class Article:
 class Link:
     """A citation and the real article behind it.
 
-    ``status``: ``linked``; ``later_version``: only versions published after the day are known, and
-    the article given, of the first of these, may have had another number then; ``law_only`` where
-    no article is named; ``no_such_article``: the law is known and has none of that number;
-    ``unknown_law``.
+    ``status``: ``linked``; ``later_version``: only versions in force after the day are known, and
+    the article given, of the first of these, may have had another number then; ``no_such_part``:
+    the article given lacks the cited paragraph or item, so another version of the law was meant;
+    ``law_only`` where no article is named; ``no_such_article``: the law is known and has none of
+    that number; ``unknown_law``.
     """
 
     citation: Citation
@@ -87,6 +98,8 @@ class Laws:
     articles: pl.DataFrame
     """Columns of :data:`SCHEMA`, sorted by law and date."""
     _numbers: tuple[str, ...]
+    _since: pl.Series
+    """From when each is in force, null where unknown."""
     _spans: Mapping[str, tuple[int, int]]
     _titles: frozenset[str]
     _weight: NDArray[np.float64]
@@ -147,6 +160,7 @@ class Laws:
         return cls(
             rows,
             tuple(plain[text] for text in cast("list[str]", rows["article"].to_list())),
+            _in_force(rows),
             spans,
             frozenset(spans),
             weight,
@@ -159,14 +173,17 @@ class Laws:
 
     def article(self, law: str, article: str, *, on: date) -> Article | None:
         """Return an article of a full title as in force on a day, else its first version."""
+        found = self._find(law, _plain_article(article), on)
+        return None if found is None else self._at(found[0])
+
+    def _find(self, law: str, key: str, on: date) -> tuple[int, bool] | None:
+        """Return the row of an article, and whether it was in force on the day."""
         first, end = self._spans.get(law, (0, 0))
-        wanted = _plain_article(article)
-        places = [place for place in range(first, end) if self._numbers[place] == wanted]
-        if not places:
-            return None
-        dates = self.articles["date"]
-        past = [place for place in places if (day := dates[place]) is None or day <= on]
-        return self._at(past[-1] if past else places[0])
+        places = [place for place in range(first, end) if self._numbers[place] == key]
+        past = [place for place in places if (day := self._since[place]) is None or day <= on]
+        if past:
+            return past[-1], True
+        return (places[0], False) if places else None
 
     def link(self, text: str | None, *, on: date) -> tuple[Link, ...]:
         """Return each citation of a text with the article in force on a day behind it."""
@@ -204,11 +221,26 @@ class Laws:
             return Link(citation, "unknown_law", None, None)
         if citation.article is None:
             return Link(citation, "law_only", law, None)
-        found = self.article(law, _key(citation.article, citation.branch), on=on)
+        found = self._find(law, _key(citation.article, citation.branch), on)
         if found is None:
             return Link(citation, "no_such_article", law, None)
-        later = found.date is not None and found.date > on
-        return Link(citation, "later_version" if later else "linked", law, found)
+        article = self._at(found[0])
+        if not has_part(article.text, paragraph=citation.paragraph, item=citation.item):
+            return Link(citation, "no_such_part", law, article)
+        return Link(citation, "linked" if found[1] else "later_version", law, article)
+
+
+def has_part(text: str, *, paragraph: int | None, item: int | None) -> bool:
+    """Tell whether an article has a paragraph (款, a line) and an item (项, numbered in brackets).
+
+    A text on one line may have lost its breaks: then only a first paragraph is certain, and any
+    other is denied, as is an item where none is numbered.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and not _ITEM.match(line)]
+    if paragraph is not None and paragraph > max(len(lines), 1):
+        return False
+    numbers = {int(parse_amount(found) or 0) for found in _ITEM_NUMBER.findall(text)}
+    return item is None or item in numbers
 
 
 def index_beside(path: Path) -> Path:
@@ -239,6 +271,16 @@ def _arranged(articles: pl.DataFrame) -> pl.DataFrame:
     rows = rows.drop_nulls(["law", "article", "text"])
     rows = rows.unique(["law", "date", "article"], keep="first", maintain_order=True)
     return rows.sort("law", "date", nulls_last=False, maintain_order=True)
+
+
+def _in_force(rows: pl.DataFrame) -> pl.Series:
+    """Return from when each article is in force: what its version says, else its publication."""
+    said = pl.col("text").str.extract(IN_FORCE).str.to_date("%Y年%m月%d日", strict=False)
+    said = said.max().over("law", "date")
+    soon = said < pl.col("date").dt.offset_by("2y")  # 修正 keeps the first day, a typo may be ahead
+    return rows.select(
+        pl.when(soon).then(pl.max_horizontal("date", said)).otherwise("date")
+    ).to_series()
 
 
 def _digest(path: Path) -> str:

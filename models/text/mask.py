@@ -18,6 +18,7 @@ import polars as pl
 
 from models.codes import citizen, uscc
 from models.codes.columns import Column, by_distinct
+from models.text.simplified import simplified
 
 Kind: TypeAlias = Literal[
     "citizen_id", "paper", "telephone", "bank_card", "plate", "mail", "name", "address"
@@ -97,7 +98,8 @@ _ROLES: Final = (
     "当事人|法定代表人|法人代表|法人|经营者|经营人|负责人|责任人|联系人|投诉人|举报人|申请人|代理人|委托人|"
     "被委托人|业主|店主|店长|老板|经理|厂长|董事长|监事|股东|实际控制人|控制人|司机|驾驶员|从业人员|从业者|工作人员|"
     "员工|职工|工人|执法人员|检查人员|调查人员|监测人员|承办人|证人|见证人|患者|学生|家长|消费者|顾客|当事者|"
-    "伤者|死者|受害人|被害人|嫌疑人|行为人|自然人|会计|出纳|医师|医生|护士|教师|导游|记者|姓名"
+    "伤者|死者|受害人|被害人|被冒用人|嫌疑人|行为人|自然人|会计|出纳|业务员|后勤|加油员|医师|医生|护士|教师|导游|记者|"
+    "姓名"
 )
 _LEADING: Final = re.compile(
     rf"(?:{_ROLES})(?:姓名)?(?P<sure>[：:（(，,\s“\"]{{0,3}}(?:姓名)?[为是系：:叫\s]{{0,3}})"
@@ -131,7 +133,7 @@ def find_personal(text: str | None) -> tuple[Personal, ...]:
     """Return what :func:`mask` stars out, in order; spans of different kinds may overlap."""
     if not text:
         return ()
-    plain = text.translate(_WIDE)
+    plain = simplified(text.translate(_WIDE))
     found = {*_numbers(plain), *_homes(plain), *_names(plain)}
     return tuple(sorted(found, key=lambda one: (one.start, one.end, one.kind)))
 

@@ -1,9 +1,9 @@
 """Rules that read texts, on Beijing's real penalties: amounts, citations, proposals, speed.
 
 Run with ``python tests/bench/bench_text_rules.py [--lake FOLDER] [--sample FILE]``. Without a lake
-the penalties of the example mapping are imported first. ``--sample`` writes 200 random legal bases
-with the articles found, to be checked by hand. Nothing is asserted; without the real tables nothing
-is measured.
+the penalties of the example mapping are imported first. ``--sample`` writes random legal bases with
+the articles found, to be checked by hand; ``--seed`` and ``--count`` say which and how many.
+Nothing is asserted; without the real tables nothing is measured.
 """
 
 from __future__ import annotations
@@ -37,8 +37,15 @@ from training.text.laws import import_laws
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared/data"
 EXAMPLE = ROOT / "training/sources/examples/beijing/mapping.yaml"
-TAKEN_FROM_TEXT = ("行政处罚.parquet", "密云区住建委", "国家税务总局北京市税务局行政处罚信息")
-"""Tables without a column of amounts: the mapping itself takes them from the text."""
+WAN, YUAN = 10_000.0, 1.0
+AMOUNTS = (
+    ("区经信局怀柔区行政处罚公示信息", "罚款金额（万元）", WAN, "处罚内容"),
+    ("法人行政处罚信息", "罚款金额（万元）", WAN, "处罚内容"),
+    ("市文化执法总队-新闻出版领域行政处罚信息", "罚款金额（万元）", WAN, "处罚内容"),
+    ("市文化执法总队-版权领域行政处罚信息", "罚款金额（万元）", WAN, "处罚内容"),
+    ("税收行政处罚信息", "罚款金额", YUAN, "处罚结果"),
+)
+"""The tables that give a fine as a number of its own and the decision as text."""
 SAMPLE = 200
 SEED = 7
 TOPS = (1, 5, 20)
@@ -47,9 +54,8 @@ TOPS = (1, 5, 20)
 def penalties(lake: Lake) -> pl.DataFrame:
     """Return what is read of each penalty."""
     columns = ["happened_on", "region", "violation_type", "violation_fact", "legal_basis"]
-    columns += ["penalty_content", "fine_amount", "source_ref"]
-    frame = lake.scan("penalty").select(columns).collect()
-    return frame.with_columns(source=pl.col("source_ref").str.split("#").list.first())
+    columns += ["penalty_content"]
+    return lake.scan("penalty").select(columns).collect()
 
 
 def imported(folder: Path) -> Lake:
@@ -61,30 +67,34 @@ def imported(folder: Path) -> Lake:
     return lake
 
 
-def show_amounts(frame: pl.DataFrame) -> None:
-    """Print how often the fine in the text is the number beside it, by source."""
-    rows = frame.drop_nulls(["fine_amount", "penalty_content"]).filter(
-        ~pl.col("source").str.contains_any(list(TAKEN_FROM_TEXT))
-    )
+def show_amounts(folder: Path) -> None:
+    """Print how often the fine in the text is the number beside it, by table as published.
+
+    Not from the lake: where a table has no number the mapping takes one from the text.
+    """
     print("\n| table | number and text | text names a fine | exact | within 1 yuan | differs |")
     print("|---|---|---|---|---|---|")
     total = Counter[str]()
-    for (source,), part in rows.partition_by("source", as_dict=True).items():
+    for name, number, unit, text in AMOUNTS:
+        path = folder / f"{name}.parquet"
+        if not path.is_file():
+            print(f"| {name} | not on this machine |")
+            continue
+        value = pl.col(number).cast(pl.Float64, strict=False) * unit
+        rows = pl.read_parquet(path).select(value, text).drop_nulls().rows()
         counts = Counter[str]()
-        pairs = cast(
-            "list[tuple[float, str]]", part.select("fine_amount", "penalty_content").rows()
-        )
-        for amount, text in pairs:
-            counts["rows"] += 1
-            fine = fine_in(text)
-            if fine is None:
-                continue
-            counts["named"] += 1
-            apart = abs(fine - amount)
-            counts["exact" if apart < 0.005 else "near" if apart < 1 else "differs"] += 1
-        _amounts_row(str(source), counts)
+        for amount, content in cast("list[tuple[float, str]]", rows):
+            counts.update(("rows", *_compared(fine_in(content), amount)))
+        _amounts_row(name, counts)
         total += counts
     _amounts_row("all", total)
+
+
+def _compared(fine: float | None, amount: float) -> tuple[str, ...]:
+    if fine is None:
+        return ()
+    apart = abs(fine - amount)
+    return "named", "exact" if apart < 0.005 else "near" if apart < 1 else "differs"
 
 
 def _amounts_row(name: str, counts: Counter[str]) -> None:
@@ -173,10 +183,12 @@ def show_speed(frame: pl.DataFrame) -> None:
         print(f"| {name} | {len(texts) / lasted:,.0f} | {characters / lasted / 1e6:.1f} |")
 
 
-def write_sample(frame: pl.DataFrame, laws: Laws, path: Path) -> None:
+def write_sample(
+    frame: pl.DataFrame, laws: Laws, path: Path, *, seed: int = SEED, count: int = SAMPLE
+) -> None:
     """Write random legal bases with their links, to be checked by hand."""
     rows = cast("list[tuple[str, date]]", _bases(frame).sort("legal_basis", "happened_on").rows())
-    chosen = random.Random(SEED).sample(rows, min(SAMPLE, len(rows)))
+    chosen = random.Random(seed).sample(rows, min(count, len(rows)))
     lines: list[str] = []
     for number, (text, on) in enumerate(chosen, 1):
         lines.append(f"[{number}] {on} {' '.join((mask(text) or '').split())}")
@@ -209,6 +221,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lake", type=Path, help="a lake with Beijing's penalties")
     parser.add_argument("--sample", type=Path, help="write legal bases to check by hand")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the sample")
+    parser.add_argument("--count", type=int, default=SAMPLE, help="texts of the sample")
     asked = parser.parse_args()
     source = DATA / "laws/laws_articles.parquet"
     if not source.is_file() or not (asked.lake or (DATA / "beijing").is_dir()):
@@ -220,12 +234,12 @@ def main() -> None:
         print(f"laws: {laws.articles.height:,} articles indexed and kept in {lasted:.1f} s")
         frame = penalties(Lake.open(asked.lake) if asked.lake else imported(Path(folder) / "lake"))
     print(f"penalties: {frame.height:,}")
-    show_amounts(frame)
+    show_amounts(DATA / "beijing")
     show_links(frame, laws)
     show_proposals(frame, laws)
     show_speed(frame)
     if asked.sample:
-        write_sample(frame, laws, asked.sample)
+        write_sample(frame, laws, asked.sample, seed=asked.seed, count=asked.count)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,15 @@ def test_only_the_files_of_its_parts_are_written(tmp_path: Path) -> None:
     }
     assert TextBundle.load(tmp_path / "linear").kind == "linear"
     assert TextBundle.load(tmp_path / "encoder").kind == "encoder"
+
+
+def test_the_lead_is_kept(tmp_path: Path) -> None:
+    led = replace(parts.linear_part(), lead=(20, 8))
+    TextBundle(parts.ANSWERING, linear=led).save(tmp_path / "led")
+    loaded = TextBundle.load(tmp_path / "led").linear
+    assert loaded is not None
+    assert loaded.lead == (20, 8)
+    np.testing.assert_array_equal(loaded.scores(parts.TEXTS), led.scores(parts.TEXTS))
 
 
 def test_the_digest_is_of_the_manifest_and_names_the_kind(folder: Path) -> None:

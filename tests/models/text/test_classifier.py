@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -119,6 +121,23 @@ def test_the_mix_weighs_each_part_at_its_own_temperature() -> None:
 def test_ngrams_are_of_the_normalised_text() -> None:
     assert ngrams("ＡＢ 食", (1, 2)) == ["a", "b", " ", "食", "ab", "b ", " 食"]
     assert ngrams("", (1, 3)) == []
+
+
+def test_the_lead_of_a_text_counts_more() -> None:
+    assert ngrams("食 品", (1, 1), (2, 2)) == ["食", " ", "品", *["食", " "] * 2]
+    assert ngrams("食品", (1, 2), (9, 1)) == ["食", "品", "食品"] * 2
+    one = Linear(
+        ("食", "记"),
+        (1, 1),
+        np.ones(2, np.float32),
+        np.eye(2, dtype=np.float32),
+        np.zeros(2, np.float32),
+    )
+    led = replace(one, lead=(2, 8))
+    before, after = "食食记记", "记记食食"
+    np.testing.assert_array_equal(one.scores([before]), one.scores([after]))
+    assert led.scores([before])[0].argmax() == 0
+    assert led.scores([after])[0].argmax() == 1
 
 
 def test_a_linear_model_of_the_wrong_shape_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.errors import BundleError
 from models.text.bundle import Answering, EncoderPart, TextBundle
 from models.text.classifier import Classifier
 from models.text.encoder import (
@@ -25,6 +26,7 @@ from models.text.evidence import (
     by_both_ends,
     by_characters,
     by_deletion,
+    evidence_of,
     faithfulness,
     find_evidence,
     most_faithful,
@@ -144,6 +146,19 @@ def test_a_classifier_gives_a_scorer() -> None:
     text = "锅炉运行正常，仓库存放过期食品"
     (span,) = find_evidence(text, score, by_both_ends(score))
     assert text[span.start : span.end] == "仓库存放过期食品"
+
+
+def test_a_classifiers_answer_has_evidence() -> None:
+    text = "锅炉运行正常，仓库存放过期食品，当事人在场"
+    (span,) = evidence_of(_classifier(), text, "leaf")
+    assert text[span.start : span.end] == "仓库存放过期食品"
+    assert span.drop > 0.4
+    again = "仓库存放食品，仓库存放食品"
+    assert evidence_of(_classifier(), again, "leaf")
+    for nothing in ("", "12345", "，。"):
+        assert evidence_of(_classifier(), nothing, "leaf") == ()
+    with pytest.raises(BundleError, match="no head severity; the model answers leaf"):
+        evidence_of(_classifier(), text, "severity")
 
 
 def _part() -> EncoderPart:

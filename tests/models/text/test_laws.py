@@ -5,9 +5,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.errors import ConfigError
-from models.text.laws import Laws, index_beside
+from models.text.laws import Laws, has_part, index_beside
 
 DATA = Path(__file__).parents[4] / "shared/data/laws/laws_articles.parquet"
 with_data = pytest.mark.skipif(not DATA.is_file(), reason="the laws are not on this machine")
@@ -24,6 +26,10 @@ ROWS = [
     ("青岛市食品管理办法", None, "第三条", "本市食品不得超过保质期"),
     ("甲办法", date(2020, 1, 1), "第一条", "超标排放废气污染环境"),
     ("乙办法", date(2020, 1, 1), "第一条", "超标排放废气处以罚款"),
+    ("丙法", date(2020, 4, 29), "第一条", "甲款。\n乙款：\n（一）甲项；\n（二）乙项。\n丙款。"),
+    ("丙法", date(2020, 4, 29), "第九十条", "本法自2020年9月1日起施行。"),
+    ("丙法", date(2016, 11, 7), "第一条", "旧的规定。"),
+    ("丙法", date(2016, 11, 7), "第九十条", "本法自1996年4月1日起施行。"),
     ("最高人民法院关于食品的解释", date(2020, 1, 1), "第一条", "超过保质期的食品保质期"),
 ]
 FRAME = pl.DataFrame(ROWS, schema=["law", "date", "article", "text"], orient="row")
@@ -75,6 +81,42 @@ def test_a_version_younger_than_the_day_is_marked(laws: Laws) -> None:
     assert early.status == "later_version"
     assert early.article is not None
     assert undated.status == "linked"
+
+
+@pytest.mark.parametrize(
+    ("on", "text"),
+    [
+        (date(2020, 8, 31), "旧的规定。"),
+        (date(2020, 9, 1), "甲款。"),
+        (date(2016, 11, 7), "旧的规定。"),
+    ],
+)
+def test_a_version_counts_from_the_day_that_it_names(laws: Laws, on: date, text: str) -> None:
+    found = laws.article("丙法", "第一条", on=on)
+    assert found is not None
+    assert found.text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        ("", "linked"),
+        ("第三款", "linked"),
+        ("第四款", "no_such_part"),
+        ("第二款第（二）项", "linked"),
+        ("第二款第（三）项", "no_such_part"),
+    ],
+)
+def test_an_article_without_the_cited_part_is_another(laws: Laws, part: str, status: str) -> None:
+    (found,) = laws.link(f"《丙法》第一条{part}", on=TODAY)
+    assert found.status == status
+    assert found.article is not None
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_a_part_is_there_up_to_the_last(there: int, asked: int) -> None:
+    lines = "\n".join(f"第{number}款的话。" for number in range(there))
+    assert has_part(lines, paragraph=asked, item=None) == (asked <= there)
 
 
 @pytest.mark.parametrize("text", [None, "", "超标排放", "x" * 100_000])
