@@ -17,6 +17,8 @@
     ├── TransitionError      the state of a thing does not allow a step
     ├── LedgerError          the service's ledger cannot be used
     │   └── LedgerDownError      it cannot be reached just now; it is tried again
+    ├── AccessError          an account, a password, a role or a key breaks a rule of access
+    │   └── AccessDownError      whoever proves callers cannot be reached just now
     └── MissingExtraError    an optional package is needed for this command
 
 A message names the value, the rule it breaks and what to do about it.
@@ -93,6 +95,14 @@ class LedgerError(XinjianError):
 
 class LedgerDownError(LedgerError):
     """The ledger cannot be reached just now; nothing was kept, and a request may be repeated."""
+
+
+class AccessError(XinjianError):
+    """An account, a password, a role or a key breaks a rule of who may use the service."""
+
+
+class AccessDownError(AccessError):
+    """Whoever proves callers, such as the issuer of tokens, cannot be reached just now."""
 
 
 class InspectionError(XinjianError):

@@ -1,0 +1,1 @@
+"""Random inspections (双随机): pools, draws that anyone can verify, teams, estimates."""

@@ -1,0 +1,257 @@
+"""``xinjian draw``: draws in the open, from the frozen pool to the teams that go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import polars as pl
+import typer
+from pydantic import BaseModel, RootModel, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from models import yaml
+from models.errors import InspectionError
+from models.inspection.assign import Assignment, Recusal, assign, recuse
+from models.inspection.inspectors import Inspectors
+from models.inspection.pool import Pool
+from models.inspection.record import DrawRecord, told
+from models.inspection.seed import Commitment, Entropy, Seed, freeze, make_seed
+from models.inspection.tasks import Tasks
+from models.inspection.verify import Check, Line, line_of, verify
+
+app = typer.Typer(no_args_is_help=True)
+
+POOL: Final = "pool.txt"
+COMMITMENT: Final = "commitment.json"
+NOT_AS_STATED: Final = 3
+"""Exit code of a draw that does not hold."""
+
+_LISTS: Final = ("matters", "regions", "last_team")
+_DATES: Final = ("starts", "ends", "valid_from", "valid_until")
+_SEPARATOR: Final = ";"
+_Read = TypeVar("_Read", bound=BaseModel)
+
+PoolOption = Annotated[
+    Path | None, typer.Option("--pool", help="The frozen pool; pool.txt beside the file otherwise.")
+]
+
+
+class Values(RootModel[tuple[Entropy, ...]]):
+    """The public values of a seed, as a YAML file lists them."""
+
+
+@app.command("freeze")
+def freeze_(
+    pool: Annotated[Path, typer.Argument(help="CSV or Parquet: subject_id, stratum, pi.")],
+    *,
+    plan: Annotated[str, typer.Option(help="The plan's id.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pool's file and its commitment.")],
+) -> None:
+    """Freeze a pool: write its canonical file and the commitment to publish (冻结对象库)."""
+    made = Pool.of(_table(pool))
+    commitment = freeze(made, plan, at=datetime.now(UTC).replace(microsecond=0))
+    out.mkdir(parents=True, exist_ok=True)
+    _refuse_old(out / POOL, out / COMMITMENT)
+    (out / POOL).write_bytes(made.lines())
+    _write(out / COMMITMENT, commitment)
+    typer.echo(f"对象库已冻结：{commitment.subjects:,} 个对象，承诺值 {commitment.commitment}")
+    typer.echo(f"请先公布 {out / COMMITMENT}，再取公开随机值")
+
+
+@app.command()
+def seed(
+    commitment: Annotated[Path, typer.Argument(help="The published commitment.")],
+    *,
+    entropy: Annotated[
+        Path, typer.Option(help="YAML list: source, value, published_at; digest for nonces.")
+    ],
+    out: Annotated[Path, typer.Option(help="File for the seed.")],
+) -> None:
+    """Make the public seed from values that came after the freeze (生成随机种子)."""
+    values = yaml.read(entropy).check(Values).root
+    made = make_seed(_read(commitment, Commitment), values)
+    _refuse_old(out)
+    _write(out, made)
+    typer.echo(f"随机种子 {made.seed}")
+
+
+@app.command()
+def draw(
+    seed: Annotated[Path, typer.Argument(help="The seed's file.")],
+    *,
+    pool: PoolOption = None,
+    out: Annotated[Path, typer.Option(help="File for the record of the draw.")],
+) -> None:
+    """Draw from the frozen pool and write the record to publish (随机抽取)."""
+    record = DrawRecord.of(_pool(pool, seed), _read(seed, Seed))
+    _refuse_old(out)
+    out.write_text(record.text(), encoding="utf-8")
+    typer.echo(f"抽中 {len(record.drawn):,} 个对象，结果摘要 {record.result}")
+
+
+@app.command("verify")
+def verify_(
+    record: Annotated[Path, typer.Argument(help="The published record of a draw.")],
+    *,
+    pool: PoolOption = None,
+    subject: Annotated[str | None, typer.Option(help="Also show how it came to this one.")] = None,
+) -> None:
+    """Compute a draw again and compare every published value (验证抽取)."""
+    frozen = _pool(pool, record)
+    stated = DrawRecord.parse(record.read_bytes(), str(record))
+    checks = verify(frozen, stated)
+    page = Console()
+    page.print(_checks(checks))
+    if subject is not None:
+        page.print(_line(line_of(frozen, stated.seed.seed, subject)))
+    if any(one.trouble for one in checks):
+        raise typer.Exit(NOT_AS_STATED)
+
+
+@app.command("assign")
+def assign_(
+    tasks: Annotated[Path, typer.Argument(help="CSV or Parquet: the drawn tasks.")],
+    *,
+    inspectors: Annotated[Path, typer.Option(help="CSV or Parquet: the inspectors.")],
+    seed: Annotated[Path, typer.Option(help="The draw's seed, or its record.")],
+    out: Annotated[Path, typer.Option(help="CSV for the teams.")],
+    conflicts: Annotated[Path | None, typer.Option(help="CSV: inspector_id, subject_id.")] = None,
+    leave: Annotated[Path | None, typer.Option(help="CSV: inspector_id, starts, ends.")] = None,
+    recusals: Annotated[
+        Path | None, typer.Option(help="CSV in order: task_id, inspector_id, reason.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=2, help="Inspectors for each task.")] = 2,
+) -> None:
+    """Draw teams for tasks by the same seed, and carry out recusals (随机派员)."""
+    pool = Inspectors.of(
+        _table(inspectors),
+        conflicts=None if conflicts is None else _table(conflicts),
+        leave=None if leave is None else _table(leave),
+    )
+    targets = Tasks.of(_table(tasks))
+    made = assign(pool, targets, seed=_seed_of(seed), size=size)
+    made = recuse(made, pool, targets, recusals=_recusals(recusals))
+    made.teams.write_csv(out)
+    typer.echo(_assigned(made, targets))
+
+
+def _table(path: Path) -> pl.DataFrame:
+    """Read a table; columns of lists are written ``a;b`` in CSV."""
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        texts = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        first = str(error).partition("\n")[0]
+        raise InspectionError(f"{path} cannot be read as a table: {first}") from None
+    lists = [name for name in _LISTS if name in texts.columns]
+    made = texts.with_columns(pl.col(lists).str.split(_SEPARATOR))
+    made = _parsed(made, _DATES, pl.Date, f"{path}: no day; write 2026-03-02:")
+    return _parsed(made, ("pi",), pl.Float64, f"{path}: no number; write 0.05:")
+
+
+def _parsed(
+    table: pl.DataFrame, names: Sequence[str], dtype: pl.DataType | type[pl.DataType], hint: str
+) -> pl.DataFrame:
+    """Read the columns of ``names`` that are there as ``dtype``."""
+    for name in (one for one in names if one in table.columns):
+        text = pl.col(name)
+        read = (
+            text.str.to_date("%Y-%m-%d", strict=False)
+            if dtype == pl.Date
+            else text.cast(dtype, strict=False)
+        )
+        wrong = table.filter(read.is_null() & text.is_not_null())[name]
+        if wrong.len():
+            raise InspectionError(f"{hint} {name} {wrong[0]!r}")
+        table = table.with_columns(read)
+    return table
+
+
+def _pool(path: Path | None, beside: Path) -> Pool:
+    return Pool.read(_bytes(path or beside.parent / POOL))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InspectionError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _read(path: Path, model: type[_Read]) -> _Read:
+    try:
+        return model.model_validate_json(_bytes(path))
+    except ValidationError as error:
+        raise InspectionError(f"{path} is no {model.__name__.lower()}: {told(error)}") from None
+
+
+def _seed_of(path: Path) -> str:
+    """Return the seed in a seed's file or in a record."""
+    content = _bytes(path)
+    try:
+        return Seed.model_validate_json(content).seed
+    except ValidationError:
+        return DrawRecord.parse(content, str(path)).seed.seed
+
+
+def _write(path: Path, value: BaseModel) -> None:
+    text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _refuse_old(*paths: Path) -> None:
+    """Raise InspectionError where an act is already on record: it is not done twice."""
+    for path in paths:
+        if path.exists():
+            raise InspectionError(
+                f"{path} exists: what is frozen, seeded or drawn stays; name another place"
+            )
+
+
+def _recusals(path: Path | None) -> Sequence[Recusal]:
+    if path is None:
+        return ()
+    table = _table(path)
+    try:
+        rows = table.select("task_id", "inspector_id", pl.col("reason").fill_null("")).rows()
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise InspectionError(f"{path} lacks a column: {error}") from None
+    return [Recusal(task, person, reason) for task, person, reason in rows]
+
+
+def _checks(checks: Sequence[Check]) -> Table:
+    table = Table("检查项", "结论", "说明")
+    for one in checks:
+        table.add_row(one.title, "不符" if one.trouble else "相符", one.trouble)
+    return table
+
+
+def _line(line: Line) -> Table:
+    table = Table(title=line.subject_id, title_justify="left", show_header=False)
+    table.add_row("分层", line.stratum)
+    table.add_row("目标概率", repr(line.pi))
+    table.add_row("SHA-256 原文", line.hashed)
+    table.add_row("SHA-256", line.digest)
+    table.add_row("随机数 u", repr(line.u))
+    table.add_row("排序键", "必查" if line.key is None else repr(line.key))
+    table.add_row("层内名次", "—" if line.rank is None else f"{line.rank}（取前 {line.n}）")
+    table.add_row("入样概率", repr(line.inclusion_probability))
+    table.add_row("结论", "抽中" if line.drawn else "未抽中")
+    return table
+
+
+def _assigned(made: Assignment, tasks: Tasks) -> str:
+    loads = made.loads()["tasks"]
+    changed = (
+        f"，回避 {len(made.recusals)} 次，调整 {len(made.changes)} 处" if made.recusals else ""
+    )
+    return (
+        f"{tasks.frame.height:,} 项任务已派员，{loads.len():,} 人参加，每人 {loads.min()} 至 "
+        f"{loads.max()} 项{changed}"
+    )
