@@ -23,25 +23,31 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
+from models import published
 from models.errors import BundleError, RegistryError
-from models.risk import published
+from models.published import CHALLENGER, CHAMPION, PREVIOUS
 from models.risk.bundle import Bundle
-from models.risk.published import CHALLENGER, CHAMPION, PREVIOUS
 from models.settings import Settings
 from models.yaml import nearest
-from training.evaluate.evaluation import Evaluation
+from training.publication import (
+    EVALUATION,
+    RISK,
+    Family,
+    Publication,
+    Registered,
+    risk_publication,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+__all__ = ["BUNDLE", "EVALUATION", "RISK", "Family", "Registered", "Registry", "Tracker"]
+
 BUNDLE: Final = "bundle"
-EVALUATION: Final = "evaluation.json"
-SHOWN: Final = (EVALUATION, "card.html", "plots")
-"""What of a run folder goes to the tracker beside the bundle; rows about subjects never do."""
 
 _CODE: Final = Path(__file__).with_name("pyfunc.py")
 _NEEDS: Final = ("mlflow", "lightgbm", "numpy", "pandas")
@@ -60,32 +66,20 @@ _PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """A version of a scenario's model: its bundle's digest, its run, and the names it goes by."""
-
-    scenario: str
-    version: int
-    digest: str
-    run_id: str
-    created: datetime
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Tracker:
     """A tracker's address, and the folder of artifacts where no server keeps them."""
 
     uri: str
     artifacts: Path
+    family: ClassVar[Family] = RISK
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the registry that the settings name; nothing is opened yet."""
         return cls(settings.tracker, settings.tracker_folder.absolute() / "artifacts")
 
-    def versions(self, scenario: str) -> list[Registered]:
-        """Return all versions of a scenario's model, the newest first; none is no error.
+    def versions(self, model: str) -> list[Registered]:
+        """Return all versions of a model, the newest first; none is no error.
 
         Raises:
             RegistryError: The tracker cannot be reached.
@@ -93,96 +87,96 @@ class Registry:
         if self._untouched:
             return []
         with self._client() as client:
-            return _versions(client, scenario)
+            return _versions(client, self.family, model)
 
-    def find(self, scenario: str, which: str | int) -> Registered:
+    def find(self, model: str, which: str | int) -> Registered:
         """Return the version that an alias or a number names.
 
         Raises:
             RegistryError: There is none, or the tracker cannot be reached.
         """
-        there = self.versions(scenario)
+        there, noun = self.versions(model), self.family.noun
         for one in there:
             if which in one.aliases or str(which) == str(one.version):
                 return one
         if not there:
             raise RegistryError(
-                f"no model of scenario '{scenario}' is registered; fit one with: xinjian risk fit "
-                f"{scenario}"
+                f"no model of {noun} '{model}' is registered; fit one with: "
+                f"{self.family.fit.format(model)}"
             )
         aliases = sorted({alias for one in there for alias in one.aliases})
         numbers = ", ".join(str(one.version) for one in there[:5])
         raise RegistryError(
-            f"'{which}' of scenario '{scenario}' points to nothing{nearest(str(which), aliases)}; "
+            f"'{which}' of {noun} '{model}' points to nothing{nearest(str(which), aliases)}; "
             f"there are the aliases {', '.join(aliases) or '(none)'} and the versions {numbers}: "
-            f"name one of them, or set it with: xinjian risk promote {scenario} VERSION"
+            f"name one of them, or set it with: xinjian {self.family.key} promote {model} VERSION"
         )
 
-    def load(self, scenario: str, which: str | int) -> Bundle:
-        """Fetch a bundle by alias or version; every byte is held against the registered digest.
+    @contextmanager
+    def fetched(self, model: str, which: str | int) -> Generator[tuple[Registered, Path]]:
+        """Give a version and its bundle's folder, which is gone afterwards.
 
         Raises:
             RegistryError: As :meth:`find`, or the artifacts are not there.
-            BundleError: They were altered.
+            BundleError: What the caller makes of the folder, with the version's number before it.
         """
-        found = self.find(scenario, which)
+        found = self.find(model, which)
         with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
             with self._client() as client:
                 path = client.download_artifacts(found.run_id, published.BUNDLE_PATH, folder)
             try:
-                return Bundle.load(Path(path), digest=found.digest)
+                yield found, Path(path)
             except BundleError as error:
                 raise BundleError(
-                    f"version {found.version} of scenario '{scenario}': {error}"
+                    f"version {found.version} of {self.family.noun} '{model}': {error}"
                 ) from error
 
-    def register(self, run: Path) -> Registered:
-        """Send a run folder to the tracker as a new version; one that is there is returned.
+    def send(self, publication: Publication, *, kept: str) -> Registered:
+        """Send a bundle to the tracker as a new version; one that is there is returned.
+
+        Args:
+            publication: What to register.
+            kept: What to say where the tracker fails: where the model is, and how to go on.
 
         Raises:
-            BundleError: The folder's bundle is not whole.
-            RegistryError: The tracker failed; the folder stays, and the message says how to go on.
+            RegistryError: The tracker failed.
         """
-        bundle = Bundle.load(run / BUNDLE)
         try:
             with self._client() as client:
-                name = bundle.scenario.id
-                known = [v for v in _versions(client, name) if v.digest == bundle.digest]
-                return known[0] if known else self._register(client, run, bundle)
+                there = _versions(client, self.family, publication.model)
+                known = [v for v in there if v.digest == publication.digest]
+                return known[0] if known else self._register(client, publication)
         except RegistryError as error:
-            raise RegistryError(
-                f"{error}\nthe run is kept in {run}; send it once the tracker answers with: "
-                f"xinjian risk register {run}"
-            ) from error
+            raise RegistryError(f"{error}\n{kept}") from error
 
-    def name(self, scenario: str, which: str | int, alias: str) -> Registered:
+    def name(self, model: str, which: str | int, alias: str) -> Registered:
         """Let ``alias`` point to a version, and return it; doing it twice changes nothing."""
-        found = self.find(scenario, which)
+        found = self.find(model, which)
         with self._client() as client:
             _point(client, found, alias)
-        return self.find(scenario, found.version)
+        return self.find(model, found.version)
 
-    def promote(self, scenario: str, which: str | int) -> Registered:
+    def promote(self, model: str, which: str | int) -> Registered:
         """Make a version the champion; the one before becomes ``previous``.
 
         A challenger that wins is challenger no more. Interrupted anywhere, doing it again gives the
         same end.
         """
-        there = self.versions(scenario)
-        found = self.find(scenario, which)
+        there = self.versions(model)
+        found = self.find(model, which)
         before = [one for one in there if CHAMPION in one.aliases and one.version != found.version]
         with self._client() as client:
             if before:
                 _point(client, before[0], PREVIOUS)
             _point(client, found, CHAMPION)
             if CHALLENGER in found.aliases:
-                name = published.model_name(scenario)
+                name = self.family.model_name(model)
                 client.delete_registered_model_alias(name, CHALLENGER)
-        return self.find(scenario, found.version)
+        return self.find(model, found.version)
 
     def tag(self, registered: Registered, tags: Mapping[str, str]) -> None:
         """Write tags on a version; ones that are there are replaced."""
-        name = published.model_name(registered.scenario)
+        name = registered.family.model_name(registered.scenario)
         with self._client() as client:
             for key, value in tags.items():
                 client.set_model_version_tag(name, str(registered.version), key, value)
@@ -231,113 +225,120 @@ class Registry:
         if port and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or port), _PATIENCE).close()
 
-    def _register(self, client: MlflowClient, run: Path, bundle: Bundle) -> Registered:
-        run_id = self._run(client, bundle)
-        _log(client, run_id, run, bundle)
+    def _register(self, client: MlflowClient, new: Publication) -> Registered:
+        run_id = self._run(client, new)
+        _log(client, run_id, new)
         with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
-            _save_pyfunc(Path(folder), run / BUNDLE, bundle)
+            new.write(Path(folder))
             client.log_artifacts(run_id, str(Path(folder) / "model"), "model")
         client.set_terminated(run_id)
-        name = published.model_name(bundle.scenario.id)
+        name = self.family.model_name(new.model)
         if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name, description=bundle.scenario.title)
+            client.create_registered_model(name, description=new.title)
         source = f"{client.get_run(run_id).info.artifact_uri}/model"
-        client.create_model_version(name, source, run_id=run_id, tags=_tags(bundle))
-        return next(v for v in _versions(client, bundle.scenario.id) if v.digest == bundle.digest)
+        client.create_model_version(name, source, run_id=run_id, tags=dict(new.tags))
+        there = _versions(client, self.family, new.model)
+        return next(v for v in there if v.digest == new.digest)
 
-    def _run(self, client: MlflowClient, bundle: Bundle) -> str:
+    def _run(self, client: MlflowClient, new: Publication) -> str:
         """Return the run of a bundle: the one that was begun, else a new one."""
-        name = published.model_name(bundle.scenario.id)
+        name = self.family.model_name(new.model)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             here = None if self.uri.startswith("http") else self.artifacts.as_uri()
             experiment = client.get_experiment(client.create_experiment(name, here))
         begun = client.search_runs(
-            [experiment.experiment_id], f"tags.`{published.DIGEST}` = '{bundle.digest}'"
+            [experiment.experiment_id], f"tags.`{published.DIGEST}` = '{new.digest}'"
         )
         if begun:
             return begun[0].info.run_id
-        made = f"{bundle.manifest.created:%Y%m%dT%H%M%SZ}"
+        made = f"{new.created:%Y%m%dT%H%M%SZ}"
         return client.create_run(
-            experiment.experiment_id, tags=_tags(bundle), run_name=made
+            experiment.experiment_id, tags=dict(new.tags), run_name=made
         ).info.run_id
 
 
-def _versions(client: MlflowClient, scenario: str) -> list[Registered]:
-    name = published.model_name(scenario)
+@dataclass(frozen=True, slots=True)
+class Registry(Tracker):
+    """The registry of risk models: a model for each scenario."""
+
+    def load(self, scenario: str, which: str | int) -> Bundle:
+        """Fetch a bundle by alias or version; every byte is held against the registered digest.
+
+        Raises:
+            RegistryError: As :meth:`find`, or the artifacts are not there.
+            BundleError: They were altered.
+        """
+        with self.fetched(scenario, which) as (found, folder):
+            return Bundle.load(folder, digest=found.digest)
+
+    def register(self, run: Path) -> Registered:
+        """Send a run folder to the tracker as a new version; one that is there is returned.
+
+        Raises:
+            BundleError: The folder's bundle is not whole.
+            RegistryError: The tracker failed; the folder stays, and the message says how to go on.
+        """
+        bundle = Bundle.load(run / BUNDLE)
+        publication = risk_publication(
+            run, bundle, write=lambda folder: _save_pyfunc(folder, run / BUNDLE, bundle)
+        )
+        kept = (
+            f"the run is kept in {run}; send it once the tracker answers with: "
+            f"xinjian risk register {run}"
+        )
+        return self.send(publication, kept=kept)
+
+
+def _versions(client: MlflowClient, family: Family, model: str) -> list[Registered]:
+    name = family.model_name(model)
     models = client.search_registered_models(f"name = '{name}'")
     if not models:
         return []
     aliases: dict[str, str] = {k: str(v) for k, v in dict(vars(models[0])["_aliases"]).items()}
     found = [
-        _registered(v, scenario, aliases) for v in client.search_model_versions(f"name='{name}'")
+        _registered(v, family, model, aliases)
+        for v in client.search_model_versions(f"name='{name}'")
     ]
     return sorted(found, key=lambda one: -one.version)
 
 
-def _registered(one: ModelVersion, scenario: str, aliases: Mapping[str, str]) -> Registered:
+def _registered(
+    one: ModelVersion, family: Family, model: str, aliases: Mapping[str, str]
+) -> Registered:
     return Registered(
-        scenario=scenario,
+        scenario=model,
         version=int(one.version),
         digest=one.tags.get(published.DIGEST, ""),
         run_id=one.run_id or "",
         created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
         aliases=tuple(sorted(a for a, number in aliases.items() if number == str(one.version))),
         tags=dict(one.tags),
+        family=family,
     )
 
 
 def _point(client: MlflowClient, registered: Registered, alias: str) -> None:
-    name = published.model_name(registered.scenario)
+    name = registered.family.model_name(registered.scenario)
     client.set_registered_model_alias(name, alias, str(registered.version))
 
 
-def _tags(bundle: Bundle) -> dict[str, str]:
-    return {
-        published.DIGEST: bundle.digest,
-        published.SCENARIO: bundle.scenario.id,
-        published.SCENARIO_DIGEST: bundle.manifest.scenario_digest,
-        published.FEATURES_DIGEST: bundle.manifest.features_digest,
-    }
-
-
-def _log(client: MlflowClient, run_id: str, run: Path, bundle: Bundle) -> None:
+def _log(client: MlflowClient, run_id: str, new: Publication) -> None:
     """Log parameters, metrics and pictures; doing it twice changes nothing."""
     from mlflow.entities import Metric, Param
 
-    at = int(bundle.manifest.created.timestamp() * 1000)
-    metrics = [Metric(name, value, at, 0) for name, value in _metrics(run, bundle).items()]
-    params = [Param(name, str(value)) for name, value in _params(bundle).items()]
+    at = int(new.created.timestamp() * 1000)
+    metrics = [Metric(name, value, at, 0) for name, value in new.metrics.items()]
+    params = [Param(name, str(value)) for name, value in new.params.items()]
     for start in range(0, len(params), 100):
         client.log_batch(run_id, params=params[start : start + 100])
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for path in (run / name for name in SHOWN):
+    for path in new.shown:
         if path.is_dir():
             client.log_artifacts(run_id, str(path), path.name)
         elif path.exists():
             client.log_artifact(run_id, str(path))  # pyright: ignore[reportUnknownMemberType]
-
-
-def _metrics(run: Path, bundle: Bundle) -> dict[str, float]:
-    path = run / EVALUATION
-    judged = Evaluation.from_json(path.read_bytes()).headline if path.exists() else {}
-    return {**bundle.manifest.metrics, **judged}
-
-
-def _params(bundle: Bundle) -> dict[str, str | float | int | bool]:
-    manifest = bundle.manifest
-    return {
-        **manifest.params,
-        "trained_from": str(manifest.trained_from),
-        "trained_to": str(manifest.trained_to),
-        "rows": manifest.rows,
-        "positives": manifest.positives,
-        "base_rate": manifest.base_rate,
-        "features": len(bundle.encoder.features),
-        "code": manifest.code,
-        **{f"data_version.{table}": number for table, number in manifest.data_versions.items()},
-    }
 
 
 def _save_pyfunc(folder: Path, bundle_folder: Path, bundle: Bundle) -> None:

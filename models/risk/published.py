@@ -1,30 +1,42 @@
-"""Under which names a fitted model is published, for whoever puts it there or fetches it."""
+"""Under which names a risk model is published: those of all models, and its scenario's."""
 
 from __future__ import annotations
 
 from typing import Final
 
-CHAMPION: Final = "champion"
-"""The alias of the version that decides."""
-CHALLENGER: Final = "challenger"
-"""The alias of the version fitted last that has not replaced the champion."""
-PREVIOUS: Final = "previous"
-"""The alias of the champion before, to go back to."""
-ALIASES: Final = (CHAMPION, CHALLENGER, PREVIOUS)
+from models.published import (
+    ALIASES,
+    BUNDLE_PATH,
+    CHALLENGER,
+    CHAMPION,
+    DIGEST,
+    PREVIOUS,
+    TAG,
+    VERDICT,
+    VERDICT_JSON,
+    VERDICT_TEXT,
+)
 
-BUNDLE_PATH: Final = "model/artifacts/bundle"
-"""Where a run's artifacts hold the bundle's folder."""
+__all__ = [
+    "ALIASES",
+    "BUNDLE_PATH",
+    "CHALLENGER",
+    "CHAMPION",
+    "DIGEST",
+    "FEATURES_DIGEST",
+    "PREVIOUS",
+    "SCENARIO",
+    "SCENARIO_DIGEST",
+    "TAG",
+    "VERDICT",
+    "VERDICT_JSON",
+    "VERDICT_TEXT",
+    "model_name",
+]
 
-TAG: Final = "xinjian."
-DIGEST: Final = f"{TAG}bundle_digest"
 SCENARIO: Final = f"{TAG}scenario"
 SCENARIO_DIGEST: Final = f"{TAG}scenario_digest"
 FEATURES_DIGEST: Final = f"{TAG}features_digest"
-VERDICT: Final = f"{TAG}verdict"
-"""``promote`` or ``keep``."""
-VERDICT_TEXT: Final = f"{TAG}verdict_text"
-"""The reasons in words; :data:`VERDICT_JSON` has each figure."""
-VERDICT_JSON: Final = f"{TAG}verdict_json"
 
 
 def model_name(scenario: str) -> str:

@@ -10,7 +10,7 @@ r"""A text bundle: a folder with all that reads a text, and nothing that could r
     probe.safetensors   tokens and the scores that  /
                         every engine must come to
 
-    grams.json          n-grams and their lengths   \\  where the linear model reads
+    grams.json          n-grams, lengths, and lead  \\  where the linear model reads
     linear.safetensors  their weights               /
 
 Either part may be absent; where both are there, their scores are mixed. The bundle's digest is the
@@ -33,12 +33,20 @@ from typing import Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from models.errors import BundleError
 from models.text.calibrate import HeadCalibration
 from models.text.heads import Floats, Head, width
-from models.text.linear import Linear
+from models.text.linear import EVEN, Linear
 
 MANIFEST: Final = "manifest.json"
 HEADS: Final = "heads.json"
@@ -200,7 +208,9 @@ class TextBundle:
             }
         if self.linear is not None:
             one = self.linear
-            out["grams.json"] = _json({"lengths": one.lengths, "grams": one.grams})
+            out["grams.json"] = _json(
+                {"lengths": one.lengths, "lead": one.lead, "grams": one.grams}
+            )
             out["linear.safetensors"] = save(
                 {"idf": one.idf, "weights": one.weights, "intercepts": one.intercepts}
             )
@@ -239,6 +249,7 @@ class _GramsFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lengths: tuple[int, int]
+    lead: tuple[NonNegativeInt, NonNegativeInt] = EVEN
     grams: tuple[str, ...]
 
 
@@ -270,6 +281,7 @@ def _assembled(
             idf=arrays["idf"].astype(np.float32),
             weights=arrays["weights"].astype(np.float32),
             intercepts=arrays["intercepts"].astype(np.float32),
+            lead=grams.lead,
         )
     return kind(heads.answering, encoder=encoder, linear=linear, manifest=manifest)
 

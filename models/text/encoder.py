@@ -11,9 +11,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import ConfigError
 from models.text.untyped import keep_pretrained, pretrained
@@ -57,6 +57,12 @@ class EncoderShape(BaseModel):
     inner: int = Field(default=768, ge=8, le=16384)
     positions: int = Field(default=512, ge=16, le=8192)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
+        return self
 
 
 def clean(text: str | None) -> str:

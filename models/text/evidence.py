@@ -5,7 +5,8 @@ probability loses without it (``deletion``), the mean of that and what it says a
 the first and last terms of Shapley's value, which sees a clause whose news another one repeats), or
 the sum of integrated gradients over its characters (``gradients``, transformers only). Which method
 is to be believed is measured, not assumed: deleting the span it names must cost more than deleting
-a random one of equal length.
+a random one of equal length. On fitted transformers ``deletion`` did best by that measure, which is
+nearest to what it does itself, and was the quickest; so :func:`evidence_of` uses it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import BundleError
 from models.text.classifier import Classifier
 
 Weights: TypeAlias = NDArray[np.float64]
@@ -129,6 +131,25 @@ def find_evidence(text: str, score: Scorer, finder: Finder, *, top: int = 3) -> 
         Span(*place, float(told[0] - left)) for place, left in zip(chosen, told[1:], strict=True)
     ]
     return tuple(sorted(spans, key=lambda span: -span.drop))
+
+
+def evidence_of(classifier: Classifier, text: str, head: str, *, top: int = 3) -> tuple[Span, ...]:
+    """Return the spans that carried a classifier's likeliest answer to one question.
+
+    Offsets are of the text as given. The cost is one reading for each of at most 64 clauses; twice
+    that where each clause repeats another.
+
+    Raises:
+        BundleError: The classifier has no such question.
+    """
+    known = {one.name: one.labels for one in classifier.bundle.heads}
+    if head not in known:
+        raise BundleError(f"there is no head {head}; the model answers {', '.join(known)}")
+    best = int(classifier.probabilities([text])[head][0].argmax())
+    score = scorer_of(classifier, head, known[head][best])
+    found = find_evidence(text, score, by_deletion(score), top=top)
+    # Where one clause repeats another, nothing is lost without either of them.
+    return found or find_evidence(text, score, by_both_ends(score), top=top)
 
 
 def faithfulness(

@@ -1,7 +1,8 @@
 """The linear baseline, applied: weights of character n-grams, added up.
 
 What scikit-learn's ``TfidfVectorizer(analyzer="char", sublinear_tf=True)`` followed by a linear
-model computes, with numpy alone, so that serving needs neither scikit-learn nor a pickle.
+model computes, with numpy alone, so that serving needs neither scikit-learn nor a pickle. The
+beginning of a text, where its title or its matter stands, may count more than the rest.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from models.errors import BundleError
 from models.text.encoder import clean, plain
 from models.text.heads import Floats
+
+Lead = tuple[int, int]
+"""Characters at the beginning of a text, and how many times more their n-grams count."""
+EVEN: Final[Lead] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +36,8 @@ class Linear:
     weights: Floats
     """N-grams × columns of the common matrix of scores."""
     intercepts: Floats
+    lead: Lead = EVEN
+    """How much more the beginning of a text counts."""
 
     def __post_init__(self) -> None:
         shape = (len(self.grams), self.intercepts.size)
@@ -53,7 +61,7 @@ class Linear:
         return out
 
     def _row(self, text: str) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
-        places, counts = self._place, Counter(ngrams(text, self.lengths))
+        places, counts = self._place, Counter(ngrams(text, self.lengths, self.lead))
         found = ((places.get(gram), seen) for gram, seen in counts.items())
         known = [(place, seen) for place, seen in found if place is not None]
         columns = np.array([place for place, _ in known], dtype=np.int64)
@@ -63,9 +71,14 @@ class Linear:
         return columns, values / length if length else values
 
 
-def ngrams(text: str, lengths: tuple[int, int]) -> list[str]:
-    """Return the character n-grams of a text, as they come, after normalisation."""
+def ngrams(text: str, lengths: tuple[int, int], lead: Lead = EVEN) -> list[str]:
+    """Return the character n-grams of a text after normalisation, those of its lead repeated."""
     read = plain(clean(text))
+    begin, times = lead
+    return _grams(read, lengths) + times * _grams(read[:begin], lengths)
+
+
+def _grams(read: str, lengths: tuple[int, int]) -> list[str]:
     return [
         read[begin : begin + size]
         for size in range(lengths[0], lengths[1] + 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -73,15 +74,18 @@ def pretrained(kind: object, base: str, **options: str | bool) -> object:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep bars and reports of weights that no head reads out of our log."""
+    """Keep bars, retries and reports of weights that no head reads out of our log."""
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub = getLogger("huggingface_hub")
+    level, bars, told = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.level
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub.setLevel(ERROR)
     try:
         yield
     finally:
+        hub.setLevel(told)
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

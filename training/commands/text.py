@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
 import typer
+from pydantic import ValidationError
 from rich.table import Table
 
 from models.errors import ConfigError
@@ -14,7 +16,7 @@ from models.text.bundle import TextBundle
 from models.text.encoder import EncoderShape
 from models.text.engine import Wanted
 from models.text.taxonomy import load, taxonomy
-from training.commands import text_annotate, text_laws, text_review
+from training.commands import text_annotate, text_laws, text_models, text_review
 from training.commands.shared import console
 from training.progress import progress
 from training.text.corpus import read_table, read_texts
@@ -28,15 +30,20 @@ from training.text.network import FitPlan
 from training.text.pretrain import PretrainPlan
 from training.text.pretrain import pretrain as pretrain_
 from training.text.targets import part_of, texts_of
-from training.text.verdict import Verdict
+from training.text.verdict import FILE, Model, Verdict
 
 app = typer.Typer(no_args_is_help=True)
 text_annotate.register(app)
 text_review.register(app)
 text_laws.register(app)
+text_models.add(app)
 
-TITLES = {"linear": "TF-IDF + 线性", "encoder": "Transformer", "ensemble": "两者结合"}
-VERDICT = "verdict.json"
+TITLES: Final[Mapping[Model, str]] = {
+    "baseline": "TF-IDF + 线性",
+    "linear": "开头加权 TF-IDF + 线性",
+    "encoder": "Transformer",
+    "ensemble": "两者结合",
+}
 WORK = "work"
 
 DataArgument = Annotated[
@@ -91,10 +98,11 @@ def pretrain(
     threads: ThreadsOption = None,
 ) -> None:
     """Pre-train an encoder by masked language modelling; run again to resume."""
+    with _options():
+        plan = PretrainPlan(steps=steps, tokens=tokens, rate=rate, seed=seed)
+        shape = EncoderShape(layers=layers, hidden=hidden, heads=heads, inner=inner)
     place = _place(device, precision, threads)
     texts = [one for source in text for one in read_texts(source)]
-    plan = PretrainPlan(steps=steps, tokens=tokens, rate=rate, seed=seed)
-    shape = EncoderShape(layers=layers, hidden=hidden, heads=heads, inner=inner)
     with progress("预训练", steps) as advance:
         done = pretrain_(
             texts, out, shape=shape, plan=plan, base=base, place=place, advance=advance
@@ -127,18 +135,19 @@ def fit(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Fit linear model, transformer and their mix, and write the verdict between them."""
-    if (out / VERDICT).exists():
+    """Fit linear models, transformer and their mix, and write the verdict between them."""
+    if (out / FILE).exists():
         raise ConfigError(f"{out}: holds a finished fit; name a new folder")
-    plan = FitPlan(
-        epochs=epochs,
-        length=length,
-        rate=rate,
-        tokens=tokens,
-        seed=seed,
-        validation=validation,
-        group=group,
-    )
+    with _options():
+        plan = FitPlan(
+            epochs=epochs,
+            length=length,
+            rate=rate,
+            tokens=tokens,
+            seed=seed,
+            validation=validation,
+            group=group,
+        )
     place = _place(device, precision, threads) if base else None
     with progress("微调") as advance:
         fitted = fit_(
@@ -152,7 +161,7 @@ def fit(
         sealed = bundle.save(out / kind)
         typer.echo(f"{kind}: {out / kind}  digest {sealed.digest[:12]}")
     out.mkdir(parents=True, exist_ok=True)
-    (out / VERDICT).write_text(fitted.verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (out / FILE).write_text(fitted.verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
     console().print(_table("验证集", fitted.verdict.measured))
     _tell(fitted.verdict)
 
@@ -209,7 +218,8 @@ def distil(
     threads: ThreadsOption = None,
 ) -> None:
     """Teach a small encoder to answer as a larger one does."""
-    plan = FitPlan(epochs=epochs, length=length, rate=rate, seed=seed, group=group)
+    with _options():
+        plan = FitPlan(epochs=epochs, length=length, rate=rate, seed=seed, group=group)
     with progress("蒸馏") as advance:
         student = distil_(
             TextBundle.load(teacher),
@@ -222,6 +232,17 @@ def distil(
             ),
         ).save(out)
     typer.echo(f"student: {out}  digest {student.digest[:12]}")
+
+
+@contextmanager
+def _options() -> Generator[None]:
+    """Turn what a plan refuses into an error that names the option."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "".join(f"--{place} {first['input']}: " for place in first["loc"])
+        raise ConfigError(f"{name}{first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _place(device: str | None, precision: Asked, threads: int | None) -> Place:
@@ -262,8 +283,8 @@ def _show(found: Evaluation) -> None:
 
 def _table(
     title: str,
-    measured: Mapping[Literal["linear", "encoder", "ensemble"], Mapping[str, Measured]],
-    speed: Mapping[Literal["linear", "encoder", "ensemble"], float] | None = None,
+    measured: Mapping[Model, Mapping[str, Measured]],
+    speed: Mapping[Model, float] | None = None,
 ) -> Table:
     table = Table("模型", "任务", title=title, title_justify="left")
     for name in ("宏 F1", "微 F1", "ECE", "95% 精度覆盖", "阈值覆盖", "其精度", "条/秒"):

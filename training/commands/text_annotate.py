@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ConfigError
-from models.records.lake import Lake
 from models.settings import Settings
 from models.text.engine import Wanted
-from training.commands.shared import LakeOption
+from training.commands.shared import LakeOption, open_lake
+from training.commands.text_models import opened_bundle
 from training.progress import progress
 from training.text.annotate import READ
 from training.text.annotate import annotate as annotate_
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
     from training.text.annotate import Annotated as Told
 
 BundleArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Folder of a fitted text model.")
+    str,
+    typer.Argument(
+        metavar="MODEL", help="Folder of a fitted text model, or a registered one: its champion."
+    ),
 ]
 EngineOption = Annotated[Wanted, typer.Option(help="What runs the transformer.")]
 
@@ -50,13 +52,12 @@ def annotate(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
 ) -> None:
     """Read penalties and complaints; write kind of violation and severity beside each."""
-    from models.text.bundle import TextBundle
     from models.text.classifier import Classifier
 
     wanted = {name: _columns(name) for name in table or READ}
     settings = Settings.load()
-    opened = Lake.open(lake or settings.lake, storage_options=settings.storage or None)
-    loaded = TextBundle.load(bundle)
+    opened = open_lake(settings, lake)
+    loaded = opened_bundle(bundle, settings)
     reader = Classifier(loaded, engine=engine, threads=threads)
     with progress("标注", len(wanted) * opened.buckets) as advance:
         done = annotate_(

@@ -11,11 +11,11 @@ from models.records.bookkeeping import PROMOTION, Promotion
 from models.records.lake import Lake
 from models.risk import published
 from models.risk.published import CHAMPION
-from training.registry import Registered, Registry
+from training.registry import Registered, Registry, Tracker
 from training.retrain.verdict import Verdict
 
 
-def champion_of(registry: Registry, scenario: str) -> Registered | None:
+def champion_of(registry: Tracker, scenario: str) -> Registered | None:
     """Return the version that decides, ``None`` where none was promoted yet.
 
     Raises:
@@ -44,7 +44,7 @@ def apply(registry: Registry, version: Registered, verdict: Verdict) -> Register
 
 def record(lake: Lake, version: Registered, verdict: Verdict) -> None:
     """Write a verdict to the lake; doing it again adds nothing."""
-    _write(
+    write(
         lake,
         version,
         champion=verdict.champion,
@@ -56,7 +56,7 @@ def record(lake: Lake, version: Registered, verdict: Verdict) -> None:
 
 
 def promote_by_hand(
-    lake: Lake, registry: Registry, scenario: str, which: str, *, reason: str, now: datetime
+    lake: Lake, registry: Tracker, scenario: str, which: str, *, reason: str, now: datetime
 ) -> Registered:
     """Make a version the champion because a person says so, and record the reason.
 
@@ -69,7 +69,7 @@ def promote_by_hand(
     version = registry.find(scenario, which)
     registry.tag(version, {published.VERDICT: "promote", published.VERDICT_TEXT: reason})
     promoted = registry.promote(scenario, version.version)
-    _write(
+    write(
         lake,
         promoted,
         champion=None if before is None else before.digest,
@@ -81,7 +81,7 @@ def promote_by_hand(
     return promoted
 
 
-def _write(
+def write(
     lake: Lake,
     version: Registered,
     *,
@@ -91,10 +91,14 @@ def _write(
     verdict: str | None,
     decided_at: datetime,
 ) -> None:
-    key = f"{version.scenario}\n{version.digest}\n{decided_at.isoformat()}"
+    """Write a decision about a version to the lake; doing it again adds nothing.
+
+    ``champion`` is the digest in force before, ``verdict`` the whole of it as JSON.
+    """
+    key = f"{version.about}\n{version.digest}\n{decided_at.isoformat()}"
     row = {
         "record_id": hashlib.sha256(key.encode()).hexdigest()[:32],
-        "scenario": version.scenario,
+        "scenario": version.about,
         "scenario_digest": version.tags.get(published.SCENARIO_DIGEST, ""),
         "champion": champion,
         "challenger": version.digest,

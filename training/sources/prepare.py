@@ -13,11 +13,12 @@ import polars as pl
 
 from models.codes import uscc
 from models.records import gate
+from models.records.identity import record_ids
 from models.time import SHANGHAI
 from training.sources import shown
 from training.sources.assign import assign, check_required
 from training.sources.convert import convert, select_rows
-from training.sources.identity import METHOD, Identified, Register, identify, record_ids
+from training.sources.identity import METHOD, Identified, Register, identify
 from training.sources.mapping import DERIVED, Plan
 from training.sources.read import LINE, Batch
 

@@ -10,8 +10,8 @@ import polars as pl
 
 from models.codes import masking
 from models.records.bookkeeping import QUARANTINE, Quarantine
+from models.records.identity import stable_id
 from models.records.lake import Lake
-from training.sources.identity import stable_id
 from training.sources.mapping import Plan
 from training.sources.prepare import Prepared
 from training.sources.read import LINE, BrokenRow

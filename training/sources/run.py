@@ -19,8 +19,9 @@ import polars as pl
 
 from models.logs import logger
 from models.records.bookkeeping import IMPORT_RUN, QUARANTINE, ImportRun, Quarantine
+from models.records.identity import stable_id
 from models.records.lake import Lake
-from training.sources.identity import Register, build_register, stable_id
+from training.sources.identity import Register, build_register
 from training.sources.mapping import Mapping, Plan
 from training.sources.prepare import Prepared, prepare
 from training.sources.quarantine import Origin, answered, entries, open_entries

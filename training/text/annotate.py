@@ -1,8 +1,9 @@
 """Annotation: what a text model reads out of the lake's penalties and complaints, kept beside them.
 
 Five derived columns are added to each table. They are no part of its contract, so an import never
-states them and never takes them back; and a merge that brings them alone leaves ``known_at`` as it
-is, since what a text says was there to be read on the day the text was known.
+states them and never takes them back; and they are written alone, by ``record_id``. So ``known_at``
+stays as it is, since what a text says was there to be read on the day the text was known, and what
+an import corrects while texts are read stays corrected.
 
     violation_leaf        leaf of the violation taxonomy; null where a person must decide
     violation_severity    minor, general, major, serious; null where not sure
@@ -39,7 +40,7 @@ READ: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Which columns of a table are read, as one text."""
 
-_KEYS: Final = ("record_id", "subject_id")
+_KEY: Final = "record_id"
 _KEPT_ROWS: Final = 200_000
 """Rows that are read before they are written, all at once: a run cut short goes on from there."""
 
@@ -119,7 +120,7 @@ class _Task:
             if texts.is_empty():
                 continue
             told = self._answers(texts, departments=table == "complaint")
-            version = self.lake.merge(table, told).version
+            version = self.lake.amend(table, told).version
             read += told.height
             answered += told.height - told[LEAF].null_count()
         return Annotated(table, rows, read, answered, version)
@@ -127,7 +128,7 @@ class _Task:
     def _batches(self, table: str, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
         """Give the rows still to be read, some buckets at a time, and how many have a text.
 
-        Columns: the keys, ``text``, and its digest.
+        Columns: the key, ``text``, and its digest.
         """
         held: list[pl.DataFrame] = []
         count = 0
@@ -144,7 +145,7 @@ class _Task:
         left = pl.lit(value=True) if self.again else ~done.fill_null(value=False)
         for bucket in range(self.lake.buckets):
             query = self.lake.scan(table, version=version, bucket=bucket)
-            frame = query.select(*_KEYS, joined_text(columns), *marks).drop_nulls("text").collect()
+            frame = query.select(_KEY, joined_text(columns), *marks).drop_nulls("text").collect()
             count += frame.height
             held.append(
                 frame.with_columns(digest=digests_of(frame["text"])).filter(left).drop(_MARKS)
@@ -181,7 +182,7 @@ class _Task:
             }
         told = said.select(**named).with_columns(text=texts)
         joined = rows.join(told, on="text", how="left", maintain_order="left")
-        return joined.select(*_KEYS, *named, pl.col("digest").alias(TEXT))
+        return joined.select(_KEY, *named, pl.col("digest").alias(TEXT))
 
 
 _MARKS: Final = (MODEL, TEXT)

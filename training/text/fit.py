@@ -1,4 +1,4 @@
-"""From a table of labelled texts to three bundles and a verdict: which of them should read."""
+"""From a table of labelled texts to four bundles and a verdict: which of them should read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from models.logs import logger
 from models.text.bundle import Answering, TextBundle, TextManifest
 from models.text.calibrate import calibrated, fitted_temperature
 from models.text.classifier import calibrated_probabilities, mixed
+from models.text.encoder import load_base
 from models.text.heads import Floats, Head, places
-from models.text.linear import Linear
+from models.text.linear import EVEN, Lead, Linear
 from models.text.taxonomy import Taxonomy
 from training.text.baseline import Counted, count, fit_linear
 from training.text.learn import HERE, Course
@@ -25,6 +26,7 @@ from training.text.network import FitPlan, Network, fit_network
 from training.text.targets import (
     Targets,
     digest_of,
+    folds,
     held_out,
     learn_heads,
     part_of,
@@ -34,8 +36,14 @@ from training.text.targets import (
 )
 from training.text.verdict import Gains, Model, Verdict, judge
 
-STRENGTHS: Final = (0.25, 0.5, 1.0, 2.0)
-"""Regularisation strengths tried for the linear model, on the validation slice."""
+STRENGTHS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Regularisation strengths tried for the linear models, by cross-validation."""
+FOLDS: Final = 4
+LEADS: Final[tuple[Lead, ...]] = ((20, 8),)
+"""How much more the beginning of a text counts, tried beside the baseline, which counts evenly."""
+READERS: Final[tuple[Model, ...]] = ("encoder", "ensemble")
+"""The models that have a transformer."""
+Rows = npt.NDArray[np.int64]
 _SHARES: Final = tuple(step / 10 for step in range(1, 10))
 
 
@@ -47,13 +55,39 @@ class FittedText:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is chosen of a linear model."""
+
+    lead: Lead
+    strength: float
+
+    @property
+    def params(self) -> dict[str, str | float]:
+        """Return the setting as a manifest keeps it."""
+        return {"strength": self.strength, "lead": "×".join(map(str, self.lead))}
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A linear model's chosen setting, all texts as it counts them, and its score on folds."""
+
+    setting: Setting
+    counted: Counted
+    macro: float
+
+    def fitted(self, targets: Targets, *, seed: int) -> Linear:
+        """Return the model of all rows."""
+        return fit_linear(self.counted, targets, c=self.setting.strength, seed=seed)
+
+
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """The validation slice: what was held out, and each part's raw scores there."""
+    """The validation slice: what was held out, and each model's raw scores there."""
 
     targets: Targets
-    linear: Floats
-    encoder: Floats | None
+    parts: Mapping[Model, tuple[Floats | None, Floats | None]]
+    """By model, the scores of its transformer and of its linear part."""
 
 
 def fit(
@@ -64,15 +98,16 @@ def fit(
     taxonomy: Taxonomy | None = None,
     course: Course = HERE,
 ) -> FittedText:
-    """Fit the linear model, the transformer and their mix, and judge between them.
+    """Fit the linear models, the transformer and their mix, and judge between them.
 
-    A validation slice of the rows to learn from sets strengths, temperatures, thresholds and mix,
-    and gives the verdict; a part named ``test`` in column ``split`` is never looked at. The linear
-    model is fitted once more on all rows afterwards; the transformer is not.
+    Cross-validation over the rows to learn from chooses the linear models' settings; a validation
+    slice of them sets temperatures, thresholds and mix, and gives the verdict. A part named
+    ``test`` in column ``split`` is never looked at. The linear models are fitted once more on all
+    rows afterwards; the transformer is not.
 
     Args:
         frame: ``text``, label columns (see :mod:`training.text.targets`), maybe ``split``.
-        base: Pretrained encoder; without one only the linear model is fitted.
+        base: Pretrained encoder; without one only the linear models are fitted.
         plan: How the transformer is fine-tuned, and what is held out.
         taxonomy: The leaves that column ``leaf`` may name; any, without one.
         course: Where it runs, and what it keeps and tells.
@@ -82,12 +117,19 @@ def fit(
         FitError: There is too little to learn from, or a label that its taxonomy does not know.
     """
     plan = plan or FitPlan()
+    if base is not None:
+        load_base(base)  # one that cannot be used is said before the search begins
     frame = part_of(frame, "train")
     heads = learn_heads(frame, parents=_parents(taxonomy))
     targets, texts = targets_of(frame, heads), texts_of(frame)
     learn, hold = held_out(frame, share=plan.validation, seed=plan.seed, group=plan.group)
     held_texts = picked(texts, hold)
-    counted, strength, linear_scores = _linear_on(texts, targets, learn, hold, seed=plan.seed)
+    pairs = folds(frame, FOLDS, seed=plan.seed, group=plan.group)
+    tried: dict[Model, _Tried] = {
+        "baseline": _linear_at((EVEN,), texts, targets, pairs, seed=plan.seed),
+        "linear": _linear_at(LEADS, texts, targets, pairs, seed=plan.seed),
+    }
+    best = max(tried, key=lambda kind: tried[kind].macro)
     made = None
     if base is not None:
         made = fit_network(
@@ -98,48 +140,69 @@ def fit(
             course=course,
             watch=lambda epoch, net: _watch(epoch, net, held_texts, targets.rows(hold)),
         )
-    encoder_scores = None if made is None else made.scores(held_texts)
-    held = _Held(targets.rows(hold), linear_scores, encoder_scores)
+    parts: dict[Model, tuple[Floats | None, Floats | None]] = {
+        kind: (None, _sliced(one.setting, texts, targets, learn, seed=plan.seed).scores(held_texts))
+        for kind, one in tried.items()
+    }
+    if made is not None:
+        read = made.scores(held_texts)
+        parts |= {"encoder": (read, None), "ensemble": (read, parts[best][1])}
+    held = _Held(targets.rows(hold), parts)
     answering: dict[Model, tuple[Answering, ...]] = {
-        kind: _answering(heads, held, kind) for kind in _kinds(held)
+        kind: tuple(_answering(head, held, kind) for head in heads) for kind in parts
     }
     verdict = _judged(answering, held, seed=plan.seed)
     manifest = TextManifest(
         rows=frame.height,
         data_digest=digest_of(frame),
         taxonomy_digest=taxonomy.digest if taxonomy else "",
-        params={
-            **plan.model_dump(exclude_none=True),
-            "base": base or "",
-            "strength": strength,
-        },
+        params={**plan.model_dump(exclude_none=True), "base": base or ""},
     )
-    linear = fit_linear(counted, targets, c=strength, seed=plan.seed)
-    return FittedText(_bundles(answering, linear, made, manifest, verdict), verdict)
+    linear: dict[Model, tuple[Setting, Linear]] = {
+        kind: (each.setting, each.fitted(targets, seed=plan.seed)) for kind, each in tried.items()
+    }
+    if made is not None:
+        linear["ensemble"] = linear[best]
+    bundles = _bundles(answering, linear, made, manifest, verdict)
+    return FittedText(bundles, verdict)
 
 
 def _parents(taxonomy: Taxonomy | None) -> dict[str, dict[str, str]] | None:
     return None if taxonomy is None else {"leaf": {one.code: one.group for one in taxonomy.leaves}}
 
 
-def _linear_on(
+def _linear_at(
+    leads: Sequence[Lead],
     texts: Sequence[str],
     targets: Targets,
-    learn: npt.NDArray[np.int64],
-    hold: npt.NDArray[np.int64],
+    pairs: Sequence[tuple[Rows, Rows]],
     *,
     seed: int,
-) -> tuple[Counted, float, Floats]:
-    """Choose the strength on the held rows; return all texts' counts, it, and its scores there."""
-    part = count(picked(texts, learn))
-    held_texts, held = picked(texts, hold), targets.rows(hold)
-    tried: dict[float, tuple[float, Floats]] = {}
-    for c in STRENGTHS:
-        model = fit_linear(part, targets.rows(learn), c=c, seed=seed)
-        scores = model.scores(held_texts)
-        tried[c] = (mean_macro(held, scores), scores)
-    best = max(tried, key=lambda c: tried[c][0])
-    return count(texts), best, tried[best][1]
+) -> _Tried:
+    """Return the setting whose answers to texts outside its own fold are best."""
+    found: list[_Tried] = []
+    for lead in leads:
+        counted = count(texts, lead=lead)
+        for strength in STRENGTHS:
+            scores = np.zeros(targets.values.shape, dtype=np.float32)
+            for learn, hold in pairs:
+                part = counted.part(learn)
+                model = fit_linear(part, targets.rows(learn), c=strength, seed=seed)
+                scores[hold] = counted.part(hold).scores(model)
+            macro = mean_macro(targets, scores)
+            found.append(_Tried(Setting(lead, strength), counted, macro))
+            logger(__name__).info(
+                "linear model tried", lead=lead, strength=strength, macro_f1=round(macro, 4)
+            )
+    return max(found, key=lambda one: one.macro)
+
+
+def _sliced(
+    setting: Setting, texts: Sequence[str], targets: Targets, learn: Rows, *, seed: int
+) -> Linear:
+    """Return a linear model of the rows to learn from alone, for the validation slice to judge."""
+    part = count(picked(texts, learn), lead=setting.lead)
+    return fit_linear(part, targets.rows(learn), c=setting.strength, seed=seed)
 
 
 def mean_macro(targets: Targets, scores: Floats) -> float:
@@ -158,35 +221,33 @@ def _watch(epoch: int, net: Network, texts: Sequence[str], targets: Targets) -> 
     logger(__name__).info("epoch", number=epoch, validation_macro_f1=round(macro, 4))
 
 
-def _kinds(held: _Held) -> tuple[Model, ...]:
-    return ("linear",) if held.encoder is None else ("linear", "encoder", "ensemble")
-
-
-def _answering(heads: Sequence[Head], held: _Held, kind: Model) -> tuple[Answering, ...]:
-    return tuple(_answering_of(head, held, kind) for head in heads)
-
-
-def _answering_of(head: Head, held: _Held, kind: Model) -> Answering:
+def _answering(head: Head, held: _Held, kind: Model) -> Answering:
     """Return temperatures, mix and threshold of one head for one kind of model."""
+    encoder, linear = held.parts[kind]
+    share = 0.5 if encoder is not None and linear is not None else float(linear is None)
     rows, answers = held.targets.of(head)
     if not rows.size:
-        return Answering(head=head, share={"linear": 0.0, "encoder": 1.0}.get(kind, 0.5))
+        return Answering(head=head, share=share)
     columns = places(held.targets.heads)[head.name]
-    linear = held.linear[rows][:, columns]
-    cold = fitted_temperature(head, linear, answers)
-    if held.encoder is None or kind == "linear":
-        end = calibrated(head, linear / cold, answers)
-        return Answering(head=head, share=0.0, linear_temperature=cold, calibration=end)
-    encoder = held.encoder[rows][:, columns]
-    warm = fitted_temperature(head, encoder, answers)
-    share = 1.0 if kind == "encoder" else _share(head, encoder / warm, linear / cold, answers)
-    scores = (share * encoder / warm + (1 - share) * linear / cold).astype(np.float32)
+
+    def cooled(scores: Floats | None) -> tuple[float, Floats | None]:
+        if scores is None:
+            return 1.0, None
+        some = scores[rows][:, columns]
+        temperature = fitted_temperature(head, some, answers)
+        return temperature, (some / temperature).astype(np.float32)
+
+    (warm, read), (cold, added) = cooled(encoder), cooled(linear)
+    if read is not None and added is not None:
+        share = _share(head, read, added, answers)
+    parts = [(share, read), (1 - share, added)]
+    scores = np.sum([weight * one for weight, one in parts if one is not None], axis=0)
     return Answering(
         head=head,
         share=share,
         encoder_temperature=warm,
         linear_temperature=cold,
-        calibration=calibrated(head, scores, answers),
+        calibration=calibrated(head, scores.astype(np.float32), answers),
     )
 
 
@@ -203,7 +264,7 @@ def _share(head: Head, encoder: Floats, linear: Floats, answers: Floats) -> floa
 
 def _judged(answering: Mapping[Model, tuple[Answering, ...]], held: _Held, *, seed: int) -> Verdict:
     told = {
-        kind: calibrated_probabilities(each, _scores(each, held, kind))
+        kind: calibrated_probabilities(each, mixed(each, *held.parts[kind]))
         for kind, each in answering.items()
     }
     known = [head for head in held.targets.heads if held.targets.of(head)[0].size]
@@ -236,17 +297,9 @@ def _judged(answering: Mapping[Model, tuple[Answering, ...]], held: _Held, *, se
     return judge(measured, gains)
 
 
-def _scores(each: tuple[Answering, ...], held: _Held, kind: Model) -> Floats:
-    return mixed(
-        each,
-        None if kind == "linear" else held.encoder,
-        None if kind == "encoder" else held.linear,
-    )
-
-
 def _bundles(
     answering: Mapping[Model, tuple[Answering, ...]],
-    linear: Linear,
+    linear: Mapping[Model, tuple[Setting, Linear]],
     made: Network | None,
     manifest: TextManifest,
     verdict: Verdict,
@@ -259,10 +312,14 @@ def _bundles(
             for head, one in verdict.measured[kind].items()
             for name, value in one.model_dump(include={"macro_f1", "micro_f1", "ece"}).items()
         }
+        setting, weights = linear.get(kind, (None, None))
+        chosen = {} if setting is None else setting.params
         out[kind] = TextBundle(
             each,
-            encoder=None if kind == "linear" else part,
-            linear=None if kind == "encoder" else linear,
-            manifest=manifest.model_copy(update={"kind": kind, "metrics": metrics}),
+            encoder=part if kind in READERS else None,
+            linear=weights,
+            manifest=manifest.model_copy(
+                update={"metrics": metrics, "params": {**manifest.params, **chosen}}
+            ),
         )
     return out

@@ -133,11 +133,7 @@ def held_out(
         ConfigError: The table has no such column.
         FitError: Nothing would be left on either side.
     """
-    if group is not None and group not in frame.columns:
-        raise ConfigError(f"--group {group}: the table has {', '.join(frame.columns)}")
-    keys = frame[group] if group else pl.Series(np.arange(frame.height))
-    codes = keys.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
-    count = int(codes.max()) + 1 if codes.size else 0
+    count, codes = _units(frame, group)
     order = np.random.default_rng(seed).permutation(count)
     held = np.isin(codes, order[: round(share * count)])
     if held.all() or not held.any():
@@ -146,3 +142,29 @@ def held_out(
             "calibration; add texts, or a larger --validation share"
         )
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def folds(
+    frame: pl.DataFrame, count: int, *, seed: int, group: str | None = None
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Return ``count`` pairs of rows to learn from and rows to try on; each row is tried once.
+
+    Groups stay whole. Fewer pairs where there are fewer groups; none for a single one.
+    """
+    units, codes = _units(frame, group)
+    parts = min(count, units)
+    place = np.random.default_rng(seed).permutation(units) % max(1, parts)
+    fold = place[codes]
+    return [
+        (np.flatnonzero(fold != part), np.flatnonzero(fold == part))
+        for part in range(parts if parts > 1 else 0)
+    ]
+
+
+def _units(frame: pl.DataFrame, group: str | None) -> tuple[int, npt.NDArray[np.int64]]:
+    """Return how many rows or groups there are, and each row's number among them."""
+    if group is not None and group not in frame.columns:
+        raise ConfigError(f"--group {group}: the table has {', '.join(frame.columns)}")
+    keys = frame[group] if group else pl.Series(np.arange(frame.height))
+    codes = keys.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+    return (int(codes.max()) + 1 if codes.size else 0), codes

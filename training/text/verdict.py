@@ -1,8 +1,8 @@
 """Which model wins, and why: a written verdict.
 
-The linear model is the cheapest and stands until another proves better on the validation slice:
-the dearer model must gain at least :data:`WORTH` macro-F1 on average over the heads, and must be
-ahead in at least :data:`SURE` of the resamples.
+The baseline, a plain linear model, stands until another proves better on the validation slice: the
+next, dearer or less plain, must gain at least :data:`WORTH` macro-F1 on average over the heads, and
+must be ahead in at least :data:`SURE` of the resamples.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from training.text.measure import Measured
 
-Model = Literal["linear", "encoder", "ensemble"]
+Model = Literal["baseline", "linear", "encoder", "ensemble"]
 BY_COST: Final[tuple[Model, ...]] = get_args(Model)
-"""From the cheapest to the dearest."""
+"""From the plainest and cheapest to the dearest."""
+FILE: Final = "verdict.json"
+"""What a fit writes beside its bundles."""
 WORTH: Final = 0.003
 SURE: Final = 0.8
 
@@ -47,7 +49,7 @@ def judge(
         gains: By (dearer, cheaper) pair, each head's resampled gains in macro-F1.
     """
     there: list[Model] = [name for name in BY_COST if name in measured]
-    best, reasons = there[0], [f"{there[0]} stands first: it is the cheapest"]
+    best, reasons = there[0], [f"{there[0]} stands first: it is the plainest"]
     for dearer in there[1:]:
         drawn = np.mean(np.stack(list(gains[dearer, best])), axis=0)
         gain = _macro(measured[dearer]) - _macro(measured[best])

@@ -16,6 +16,7 @@ from models.codes.organisation import complete_organisation_code
 from models.codes.registration import check_digit
 from models.codes.uscc import make_uscc
 from models.records.contracts import CONTRACTS, contract_named
+from models.records.identity import record_ids, stable_id
 from training.sources.identity import (
     METHOD,
     Identified,
@@ -24,8 +25,6 @@ from training.sources.identity import (
     identify,
     name_key,
     person_id,
-    record_ids,
-    stable_id,
 )
 from training.sources.mapping import IDENTITY
 from training.sources.read import LINE
@@ -390,7 +389,7 @@ def test_the_brackets_and_blanks_of_a_number_make_no_other_record(number: str) -
 
 
 def test_ids_are_the_same_in_every_process() -> None:
-    code = "from training.sources.identity import stable_id; print(stable_id('沈罚1号'))"
+    code = "from models.records.identity import stable_id; print(stable_id('沈罚1号'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == stable_id("沈罚1号")
     assert len(stable_id("x")) == 32

@@ -143,6 +143,22 @@ def test_new_and_corrected_texts_are_read(lake: Lake) -> None:
     assert told["violation_leaf"].item() == "M07"
 
 
+def test_a_subject_corrected_while_texts_are_read_stays_corrected(lake: Lake) -> None:
+    class Slow(Fake):
+        """While it reads, an import moves every record to another subject."""
+
+        def frame(self, texts: Sequence[str | None], *, top: int = 3) -> pl.DataFrame:
+            stored = lake.scan("penalty").select(CONTRACTS["penalty"].columns).collect()
+            lake.merge("penalty", stored.with_columns(subject_id=pl.lit(FIRMS[7])))
+            return super().frame(texts, top=top)
+
+    annotate(lake, Slow(), model=MODEL, tables={"penalty": ("violation_fact",)})
+    after = _read(lake)
+    assert after["subject_id"].unique().to_list() == [FIRMS[7]]
+    assert after["violation_leaf"].drop_nulls().to_list() == ["F04", "F04"]
+    assert lake.subject("penalty", FIRMS[7]).height == len(PENALTIES)
+
+
 def test_an_import_keeps_what_was_annotated(lake: Lake) -> None:
     _runs(lake, Fake())
     before = _read(lake)

@@ -57,6 +57,7 @@ def test_a_fit_writes_bundles_and_a_verdict(data: Path, base: Path, tmp_path: Pa
     assert "verdict: " in result.output
     for kind in ("linear", "encoder", "ensemble"):
         assert TextBundle.load(out / kind).kind == kind
+    assert TextBundle.load(out / "baseline").kind == "linear"
     assert json.loads((out / "verdict.json").read_text(encoding="utf-8"))["reasons"]
     with pytest.raises(ConfigError, match="holds a finished fit"):
         _run("fit", data, "--out", out)
@@ -94,3 +95,35 @@ def test_a_base_that_is_none_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="no such folder"):
         _run("fit", data, "--out", tmp_path / "out", "--base", "./missing", "--device", "cpu")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fit", "--rate", "-1"), r"--rate -1\.0: .*greater than 0"),
+        (("fit", "--validation", "1.5"), r"--validation 1\.5: .*less than 1"),
+        (("pretrain", "--rate", "0"), r"--rate 0\.0: .*greater than 0"),
+        (("pretrain", "--layers", "0"), r"--layers 0: "),
+        (("pretrain", "--hidden", "10", "--heads", "4"), "10 is not a multiple of heads 4"),
+        (("distil", "--rate", "-1"), r"--rate -1\.0: "),
+    ],
+)
+def test_an_option_out_of_range_is_named(
+    words: tuple[str, ...], said: str, data: Path, tmp_path: Path
+) -> None:
+    command, *options = words
+    given: dict[str, tuple[str | Path, ...]] = {
+        "fit": (data,),
+        "pretrain": ("--text", f"{data}:text"),
+        "distil": (tmp_path, data, "--base", "none"),
+    }
+    with pytest.raises(ConfigError, match=said):
+        _run(command, *given[command], "--out", tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_without_a_tokenizer_is_named(data: Path, base: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((base / name).read_bytes())
+    with pytest.raises(ConfigError, match=r"has no tokenizer \(tokenizer\.json or vocab\.txt\)"):
+        _run("fit", data, "--out", tmp_path / "out", "--base", tmp_path, "--validation", "0.25")

@@ -11,12 +11,13 @@ from structlog.testing import capture_logs
 from models.errors import BundleError, ConfigError, FitError
 from models.text.bundle import TextBundle
 from models.text.classifier import Classifier
+from models.text.linear import EVEN
 from models.text.taxonomy import taxonomy
 from tests.training.text.conftest import CPU, world
 from training.text import network
 from training.text.distil import distil
 from training.text.evaluate import Evaluation, evaluate, load_bundles, race
-from training.text.fit import FittedText, fit
+from training.text.fit import LEADS, FittedText, fit
 from training.text.learn import Course, Place
 from training.text.network import FitPlan, fit_network
 from training.text.targets import learn_heads, targets_of, texts_of
@@ -39,17 +40,45 @@ def saved(fitted: FittedText, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_fit_gives_every_kind_and_one_winner(fitted: FittedText) -> None:
-    assert list(fitted.bundles) == ["linear", "encoder", "ensemble"]
-    assert [bundle.kind for bundle in fitted.bundles.values()] == list(fitted.bundles)
+    assert list(fitted.bundles) == ["baseline", "linear", "encoder", "ensemble"]
+    kinds = [bundle.kind for bundle in fitted.bundles.values()]
+    assert kinds == ["linear", "linear", "encoder", "ensemble"]
     assert fitted.verdict.winner in fitted.bundles
-    assert len(fitted.verdict.reasons) == 3
+    assert len(fitted.verdict.reasons) == 4
+
+
+def test_the_baseline_counts_evenly_and_the_other_its_beginning_more(fitted: FittedText) -> None:
+    plain, led, mixed = (fitted.bundles[kind].linear for kind in ("baseline", "linear", "ensemble"))
+    assert plain is not None
+    assert led is not None
+    assert mixed is not None
+    assert (plain.lead, led.lead) == (EVEN, LEADS[0])
+    assert mixed in (plain, led)
+    assert fitted.bundles["linear"].manifest.params["lead"] == "20×8"
+    assert "strength" not in fitted.bundles["encoder"].manifest.params
+
+
+def test_what_a_text_begins_with_decides_where_both_occur() -> None:
+    """The same clauses, in either order: only the lead tells the labels apart."""
+    one, other, between = "占道施工安全隐患影响出行", "食堂卫生状况堪忧请求整改", "望有关部门处理"
+    pairs = {"住建": (one, other), "卫健": (other, one)}
+    rows = [
+        (between + between.join(pair) + between + str(number), label)
+        for number in range(40)
+        for label, pair in pairs.items()
+    ]
+    frame = pl.DataFrame(rows, schema=["text", "department"], orient="row")
+    found = fit(frame, base=None, plan=FitPlan(validation=0.25)).verdict
+    assert found.winner == "linear"
+    assert found.measured["linear"]["department"].macro_f1 == 1
+    assert found.measured["baseline"]["department"].macro_f1 < 0.9
 
 
 def test_each_kind_reads_what_it_was_taught(saved: Path) -> None:
-    for bundle in load_bundles(saved).values():
-        found = evaluate({bundle.kind: bundle}, world(120), engine="torch")
-        assert found.measured[bundle.kind]["leaf"].macro_f1 > 0.9
-        assert found.measured[bundle.kind]["severity"].macro_f1 > 0.9
+    for kind, bundle in load_bundles(saved).items():
+        found = evaluate({kind: bundle}, world(120), engine="torch")
+        assert found.measured[kind]["leaf"].macro_f1 > 0.9
+        assert found.measured[kind]["severity"].macro_f1 > 0.9
 
 
 def test_the_manifest_says_where_the_bundle_comes_from(fitted: FittedText) -> None:
@@ -83,10 +112,10 @@ def test_the_test_part_is_never_learnt_from(base: Path, quick: FitPlan) -> None:
     assert parts[0].weights == parts[1].weights
 
 
-def test_without_a_base_only_the_linear_model_is_fitted(quick: FitPlan) -> None:
+def test_without_a_base_only_the_linear_models_are_fitted(quick: FitPlan) -> None:
     found = fit(world(60), base=None, plan=quick)
-    assert list(found.bundles) == ["linear"]
-    assert found.verdict.winner == "linear"
+    assert list(found.bundles) == ["baseline", "linear"]
+    assert found.verdict.winner == "baseline"
 
 
 def test_a_leaf_unknown_to_the_taxonomy_is_refused(quick: FitPlan) -> None:
@@ -196,7 +225,7 @@ def test_an_evaluation_is_kept_and_read_again(saved: Path, tmp_path: Path) -> No
     found = evaluate(load_bundles(saved), world(120), near=0.8)
     assert found.rows == 15
     assert found.near is not None
-    assert found.measured.keys() == {"linear", "encoder", "ensemble"}
+    assert found.measured.keys() == {"baseline", "linear", "encoder", "ensemble"}
     found.save(tmp_path / "evaluation.json")
     assert Evaluation.load(tmp_path / "evaluation.json") == found
     (tmp_path / "evaluation.json").write_text("{}")
@@ -205,7 +234,7 @@ def test_an_evaluation_is_kept_and_read_again(saved: Path, tmp_path: Path) -> No
 
 
 def test_there_must_be_something_to_evaluate(saved: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds none of linear"):
+    with pytest.raises(ConfigError, match="holds none of baseline, linear"):
         load_bundles(tmp_path)
     with pytest.raises(ConfigError, match="no text in part 'test'"):
         evaluate(load_bundles(saved), world(4))

@@ -15,6 +15,7 @@ from tests.training.text.conftest import PARENTS, world
 from training.text.baseline import count, fit_linear
 from training.text.targets import (
     digest_of,
+    folds,
     held_out,
     learn_heads,
     part_of,
@@ -97,6 +98,34 @@ def test_no_group_is_on_both_sides(rows: int, groups: int, seed: int) -> None:
     learn, hold = held_out(frame, share=0.5, seed=seed, group="group")
     assert sorted([*learn.tolist(), *hold.tolist()]) == list(range(rows))
     assert not {*frame["group"].gather(learn)} & {*frame["group"].gather(hold)}
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(2, 5), st.integers(0, 9))
+def test_every_row_is_tried_once_and_groups_stay_whole(
+    rows: int, groups: int, count_: int, seed: int
+) -> None:
+    frame = pl.DataFrame({"group": np.random.default_rng(seed).integers(0, groups, rows)})
+    there = frame["group"].n_unique()
+    pairs = folds(frame, count_, seed=seed, group="group")
+    assert len(pairs) == (min(count_, there) if there > 1 else 0)
+    for learn, hold in pairs:
+        assert learn.size
+        assert sorted([*learn.tolist(), *hold.tolist()]) == list(range(rows))
+        assert not {*frame["group"].gather(learn)} & {*frame["group"].gather(hold)}
+    if pairs:
+        assert sorted(np.concatenate([hold for _, hold in pairs]).tolist()) == list(range(rows))
+
+
+def test_counted_texts_score_as_the_model_does() -> None:
+    frame = world(40)
+    heads = learn_heads(frame)
+    for lead in ((0, 0), (6, 3)):
+        counted = count(texts_of(frame), lead=lead)
+        part = counted.part(np.arange(30))
+        model = fit_linear(part, targets_of(frame.head(30), heads))
+        assert model.lead == lead
+        told = counted.part(np.arange(30, 40)).scores(model)
+        np.testing.assert_allclose(told, model.scores(texts_of(frame)[30:]), atol=1e-4)
 
 
 def test_too_few_texts_to_hold_some_out() -> None:
