@@ -54,8 +54,17 @@ class Ledger:
             LedgerDownError: The database cannot be reached, or stopped answering; nothing of the
                 transaction was kept, unless it was at its commit.
         """
-        with _translated(), self.engine.begin() as connection:
+        with _translated(), self._connect() as connection, connection.begin():
             yield connection
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except OperationalError:
+            if self.server is None:
+                raise
+            self.server.revive()
+            return self.engine.connect()
 
     def ping(self) -> None:
         """Ask the database for an answer; :class:`LedgerDownError` where there is none."""
@@ -79,6 +88,11 @@ def _engine(address: str, wait: float) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": max(2, round(wait)),
+            # A server that falls silent, rather than down, is given up after a while as well.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
             "options": "-c timezone=UTC -c statement_timeout=60000",
         },
     )

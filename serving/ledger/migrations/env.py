@@ -5,7 +5,39 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+from serving.ledger import (
+    audit,
+    changes,
+    decisions,
+    explanations,
+    hooks,
+    inbox,
+    jobs,
+    keys,
+    promotions,
+    runs,
+    sessions,
+    users,
+    workers,
+)
 from serving.ledger.base import Base
+
+# Modules that declare tables: imported, they are in the metadata.
+TABLES = (
+    decisions,
+    explanations,
+    promotions,
+    runs,
+    audit,
+    changes,
+    hooks,
+    inbox,
+    jobs,
+    keys,
+    sessions,
+    users,
+    workers,
+)
 
 
 def run() -> None:
