@@ -144,7 +144,7 @@ class Settings(BaseSettings):
             ) from error
 
 
-_SECRET = frozenset({"storage_options", "person_key", "tracking_uri", "database_url"})
+_SECRET = frozenset({"storage_options", "person_key", "tracking_uri", "database_url", "secret_key"})
 _ALSO = {"tracking_uri": "MLFLOW_TRACKING_URI"}
 _TRACKERS = ("http", "https", "postgresql", "mysql", "sqlite")
 

@@ -19,6 +19,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from models.errors import (
+    AccessDownError,
+    AccessError,
     ConfigError,
     LakeConflictError,
     LakeMissingError,
@@ -116,13 +118,14 @@ def of_error(error: XinjianError) -> Problem:
     match error:
         case LedgerDownError():
             return _down("ledger-down", "the ledger is not available")
-        case RegistryError():
-            return _down("registry-down", detail)
+        case RegistryError() | AccessDownError():
+            whose = "registry" if isinstance(error, RegistryError) else "identity"
+            return _down(f"{whose}-down", detail)
         case LakeConflictError():
             return Problem(409, "conflict", detail)
         case LakeMissingError():
             return Problem(404, "not-found", detail)
-        case ConfigError() | RecordError():
+        case AccessError() | ConfigError() | RecordError():
             return Problem(422, "unprocessable", detail)
         case _:
             return _down("unavailable", detail)

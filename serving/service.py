@@ -8,7 +8,10 @@ from datetime import UTC, date, datetime
 from typing import Self
 
 from models.time import SHANGHAI
+from serving.auth.access import Access
+from serving.ledger.audit import Recorder
 from serving.ledger.engine import Ledger
+from serving.runtime.runtime import Runtime
 from serving.settings import ServeSettings
 
 Clock = Callable[[], datetime]
@@ -27,6 +30,14 @@ class Service:
     settings: ServeSettings
     ledger: Ledger
     clock: Clock = field(default=now)
+    access: Access = field(default_factory=Access)
+    audit: Recorder = field(init=False)
+    runtime: Runtime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Audit into this ledger."""
+        object.__setattr__(self, "audit", Recorder(self.ledger))
+        object.__setattr__(self, "runtime", Runtime(self.settings, self.ledger, self.clock))
 
     @classmethod
     def open(cls, settings: ServeSettings, *, clock: Clock = now) -> Self:
@@ -39,4 +50,5 @@ class Service:
 
     def close(self) -> None:
         """Close what was opened."""
+        self.runtime.close()
         self.ledger.close()

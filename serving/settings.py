@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from models.settings import Settings
 
 _DATABASES: Final = ("postgresql", "postgres")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+ALGORITHMS: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} | {"ES256", "ES384", "ES512", "Ed25519"}
+)
+"""Signatures of key pairs: of what verifies such a one nobody can make another."""
 
 
 class ServeSettings(Settings):
@@ -35,6 +40,83 @@ class ServeSettings(Settings):
     database_wait: float = Field(default=5.0, gt=0, le=60)
     """Seconds that a request waits for a connection to the ledger before it is told to retry."""
 
+    rate_limit: float = Field(default=500.0, ge=0, le=1_000_000)
+    """Requests a second that one caller may send to one process, twice as many at once; 0 is no
+    limit."""
+
+    compact_after: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds that live records wait at most before the worker brings them into the lake."""
+
+    hook_hosts: str = ""
+    """Names and networks that webhooks may be sent to, with commas between; none are otherwise."""
+
+    session_idle: float = Field(default=15.0, gt=0, le=24 * 60)
+    """Minutes after which a session that was not used ends."""
+
+    password_days: int = Field(default=90, ge=0, le=3650)
+    """Days after which a password must be changed; 0 is never."""
+
+    second_factor: Literal["administrators", "everyone"] = "administrators"
+    """Who signs in with a second factor: ``administrators``, or ``everyone``."""
+
+    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    """Secret that seals what the ledger keeps of second factors and webhooks. Else the service
+    makes one in ``<home>/secret.key``; whoever loses it sets these up anew."""
+
+    oidc_issuer: str | None = None
+    """Issuer of the OIDC access tokens that are taken, as in their ``iss``; none are otherwise."""
+
+    oidc_audience: str | None = None
+    """The ``aud`` of tokens that are meant for this service."""
+
+    oidc_jwks: str | None = None
+    """The issuer's public keys: an ``https://`` address or a file."""
+
+    oidc_algorithms: str = "RS256,PS256,ES256,Ed25519"
+    """Signatures that are taken, with commas between; of key pairs only."""
+
+    oidc_leeway: int = Field(default=30, ge=0, le=300)
+    """Seconds that the issuer's clock may be off."""
+
+    oidc_roles: str = "roles"
+    """Claim with the roles' names; dots lead into objects, as in ``realm_access.roles``."""
+
+    oidc_regions: str = "regions"
+    """Claim with the codes of the regions that the caller may see."""
+
+    oidc_departments: str = "departments"
+    """Claim with the names of the authorities whose records the caller may see."""
+
+    @field_validator("oidc_jwks")
+    @classmethod
+    def _check_oidc_jwks(cls, where: str | None, info: ValidationInfo) -> str | None:
+        if where and where.startswith("http:") and urlsplit(where).hostname not in _LOOPBACK:
+            msg = "must be an https:// address or a file: whoever alters the keys forges callers"
+            raise ValueError(msg)
+        if info.data.get("oidc_issuer") and not (where and info.data.get("oidc_audience")):
+            msg = "must be set, and XINJIAN_OIDC_AUDIENCE too, where XINJIAN_OIDC_ISSUER is"
+            raise ValueError(msg)
+        return where
+
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _check_oidc_algorithms(cls, names: str) -> str:
+        unknown = {name.strip() for name in names.split(",")} - ALGORITHMS
+        if unknown:
+            msg = f"must be of {', '.join(sorted(ALGORITHMS))}, with commas between"
+            raise ValueError(msg)
+        return names
+
+    model_poll: float = Field(default=15.0, ge=0.1, le=3600)
+    """Seconds between two looks at the registry of models."""
+
+    reference_days: int = Field(default=7, ge=0, le=366)
+    """Most days that the figures of peers and neighbours may be old when one subject is decided."""
+
+    reference_inline: int = Field(default=20_000, ge=0)
+    """Most subjects of a lake whose reference is made while a request waits; 0 leaves it to the
+    job ``score_all``."""
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
@@ -50,6 +132,16 @@ class ServeSettings(Settings):
     def postgres_folder(self) -> Path:
         """Return the folder of the embedded server."""
         return self.home / "postgres"
+
+    @property
+    def secret_file(self) -> Path:
+        """Return the file of the secret key that the service made."""
+        return self.home / "secret.key"
+
+    @property
+    def secret(self) -> bytes | None:
+        """Return the secret key in clear, for sealing alone; ``None`` where it is in its file."""
+        return self.secret_key.get_secret_value().encode() if self.secret_key else None
 
     @property
     def database(self) -> str | None:

@@ -65,6 +65,11 @@ GROUPS = (
         "Violation text: models that read it, laws, labels by people.",
     ),
     Group(
+        "draw",
+        "serving.commands.draw:app",
+        "Draws: pools frozen, seeded in public, drawn, verified, teams assigned.",
+    ),
+    Group(
         "serve",
         "serving.commands.serve:app",
         "The service: its API, its worker, its ledger and who may use it.",

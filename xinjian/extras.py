@@ -7,6 +7,7 @@ from models.errors import MissingExtraError
 EXTRA_OF = {
     "alembic": "serving",
     "argon2": "serving",
+    "cryptography": "serving",
     "fairlearn": "training",
     "fastapi": "serving",
     "fastexcel": "training",

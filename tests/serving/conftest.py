@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
 from serving.app import create_app
-from serving.ledger import embedded
+from serving.auth import tokens
+from serving.auth.roles import ADMINISTRATORS, Role
+from serving.ledger import embedded, keys, sessions, users
 from serving.ledger.engine import Ledger
+from serving.ledger.keys import KeyRow
 from serving.ledger.migrate import migrate
+from serving.ledger.sessions import SessionRow
+from serving.ledger.users import AccountRow
 from serving.service import Service
 from serving.settings import ServeSettings
 
@@ -84,6 +90,86 @@ def client(app: FastAPI) -> Generator[TestClient]:
     """Return a client of the application; an error inside is an answer, as it is for a caller."""
     with TestClient(app, raise_server_exceptions=False) as made:
         yield made
+
+
+@pytest.fixture
+def as_caller(service: Service) -> Callable[..., dict[str, str]]:
+    """Return ``as_caller(roles=…, regions=…, departments=…, purpose=…)``: the headers of a caller.
+
+    A real key, or for an administrator a real session with a second factor, both good for a day of
+    the service's clock. ``app`` may come first where it is over another service than the test's.
+    """
+
+    def made(
+        app: FastAPI | None = None,
+        *,
+        roles: Iterable[Role],
+        regions: tuple[str, ...] = ("",),
+        departments: tuple[str, ...] = (),
+        purpose: str | None = None,
+    ) -> dict[str, str]:
+        found: Service = getattr(app.state, "service", service) if app else service
+        held = tuple(sorted(roles))
+        administrator = not ADMINISTRATORS.isdisjoint(held)
+        make = _session if administrator else _key
+        headers = {"Authorization": f"Bearer {make(found, held, regions, departments)}"}
+        return headers if purpose is None else headers | {"X-Purpose": purpose}
+
+    return made
+
+
+def _key(
+    service: Service,
+    roles: tuple[Role, ...],
+    regions: tuple[str, ...],
+    departments: tuple[str, ...],
+) -> str:
+    now, token = service.clock(), tokens.make(tokens.Kind.KEY)
+    row = KeyRow(
+        id=token.id,
+        name="test",
+        digest=token.digest,
+        roles=roles,
+        regions=regions,
+        departments=departments,
+        purposes=(),
+        created_at=now,
+        created_by="test",
+        expires_at=now + timedelta(days=1),
+    )
+    with service.ledger.begin() as connection:
+        keys.add(connection, row)
+    return token.text
+
+
+def _session(
+    service: Service,
+    roles: tuple[Role, ...],
+    regions: tuple[str, ...],
+    departments: tuple[str, ...],
+) -> str:
+    now, token = service.clock(), tokens.make(tokens.Kind.SESSION)
+    number = secrets.token_hex(8)
+    account = AccountRow(
+        id=number,
+        name=f"test-{number}",
+        title="测试",
+        roles=roles,
+        regions=regions,
+        departments=departments,
+        created_at=now,
+        created_by="test",
+        password_hash="-",
+        password_set_at=now,
+    )
+    day = now + timedelta(days=1)
+    with service.ledger.begin() as connection:
+        users.add(connection, account)
+        sessions.add(
+            connection,
+            SessionRow(token.id, token.digest, number, now, now, day, second_factor=True),
+        )
+    return token.text
 
 
 def _database(server: embedded.Server, template: str) -> Generator[str]:
