@@ -10,7 +10,20 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from serving import problems
-from serving.api import health
+from serving.api import (
+    audit,
+    auth,
+    changes,
+    decisions,
+    health,
+    hooks,
+    jobs,
+    keys,
+    models,
+    records,
+    scoring,
+    users,
+)
 from serving.edge import Edge
 from serving.problems import ProblemDetails
 from serving.service import Service
@@ -21,7 +34,20 @@ DESCRIPTION: Final = """信用监管智能服务：信用风险预警、信用�
 Every error is `application/problem+json` (RFC 9457); every answer has an `X-Request-ID`, which the
 log has too.
 """
-_ROUTERS: Final = (health.router,)
+_ROUTERS: Final = (
+    health.router,
+    scoring.router,
+    decisions.router,
+    models.router,
+    auth.router,
+    users.router,
+    keys.router,
+    audit.router,
+    records.router,
+    jobs.router,
+    changes.router,
+    hooks.router,
+)
 
 
 def create_app(settings: ServeSettings | None = None, *, service: Service | None = None) -> FastAPI:
@@ -40,6 +66,7 @@ def create_app(settings: ServeSettings | None = None, *, service: Service | None
             return
         opened = await run_in_threadpool(Service.open, settings or ServeSettings.load())
         app.state.service = opened
+        opened.runtime.start()
         try:
             yield
         finally:

@@ -21,6 +21,25 @@ SECONDS: Final = Histogram(
 )
 BUSY: Final = Gauge("xinjian_requests_busy", "Requests being served.", registry=REGISTRY)
 
+REGISTRY_UP: Final = Gauge(
+    "xinjian_registry_up", "Whether the registry of models answered last.", registry=REGISTRY
+)
+MODEL_EVENTS: Final = Counter(
+    "xinjian_model_events",
+    "Models that went live, were retired or were refused.",
+    ("scenario", "role", "event"),
+    registry=REGISTRY,
+)
+DECISIONS: Final = Counter(
+    "xinjian_decisions", "Decisions made.", ("scenario", "role", "stored"), registry=REGISTRY
+)
+SHADOW_ERRORS: Final = Counter(
+    "xinjian_shadow_errors",
+    "Times that a challenger could not decide beside the champion.",
+    ("scenario",),
+    registry=REGISTRY,
+)
+
 MEDIA: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 

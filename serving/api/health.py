@@ -29,6 +29,7 @@ class Ready(BaseModel):
 
     status: Literal["ready", "not ready"] = Field(description="是否可以接收请求")
     ledger: str = Field(description="台账数据库：ok，或原因与解决办法")
+    models: Literal["ok", "loading"] = Field(description="模型：ok，或正在装入")
 
 
 @router.get("/health/live", summary="存活")
@@ -41,10 +42,16 @@ async def live() -> Live:
 async def ready(service: ServiceDep, response: Response) -> Ready:
     """Tell whether requests can be served; 503 where not, with the reason."""
     ledger = await run_in_threadpool(_ledger, service)
-    if ledger != "ok":
+    loading = service.runtime.loading
+    able = ledger == "ok" and not loading
+    if not able:
         response.status_code = 503
         response.headers["Retry-After"] = RETRY_AFTER
-    return Ready(status="ready" if ledger == "ok" else "not ready", ledger=ledger)
+    return Ready(
+        status="ready" if able else "not ready",
+        ledger=ledger,
+        models="loading" if loading else "ok",
+    )
 
 
 @router.get("/metrics", summary="指标（Prometheus）", response_class=Response)

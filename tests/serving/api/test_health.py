@@ -11,7 +11,10 @@ from serving.settings import ServeSettings
 def test_a_migrated_ledger_is_ready(client: TestClient) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
     answer = client.get("/health/ready")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "ledger": "ok"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "ledger": "ok", "models": "ok"},
+    )
 
 
 def test_an_unmigrated_ledger_is_not_ready_and_says_what_to_run(

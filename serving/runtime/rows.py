@@ -1,0 +1,122 @@
+"""From features and decisions to the rows that the ledger keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from models.decide import decide
+from models.features.spec import AS_OF, SUBJECT
+from serving.ledger.decisions import Basis, identified
+from serving.runtime.live import Live
+
+_KEPT = (
+    *("probability", "risk_score", "grade", "previous_grade", "vetoes", "valid_until", "warn"),
+    *("draw", "action"),
+)
+_SEPARATOR = "\x1f"
+_NULL = "\x00"
+
+
+def made(
+    features: pl.DataFrame,
+    live: Live,
+    basis: Basis,
+    *,
+    earlier: pl.DataFrame,
+    regions: Mapping[str, str | None],
+    mark: int,
+    at: datetime,
+    threads: int = 1,
+) -> pl.DataFrame:
+    """Decide rows of features, and return them as the ledger keeps them, in their order.
+
+    Besides the ledger's columns there is ``stands``: the decision of the day is this one already,
+    whose ``id`` it has. ``before`` is the grade that stood until now, null for none.
+    """
+    previous = earlier.filter(~pl.col("today"))
+    decided = decide(
+        features,
+        live.scenario,
+        live.bundle,
+        previous=None if previous.is_empty() else previous,
+        threads=threads,
+    )
+    rows = decided.select(SUBJECT, AS_OF, *_KEPT).with_columns(
+        digests(features, live).alias("inputs_digest"),
+        pl.Series("region", [regions.get(one) for one in decided[SUBJECT]], dtype=pl.String),
+    )
+    joined = _beside(rows, earlier)
+    same = (
+        (pl.col("inputs_digest") == pl.col("_inputs"))
+        & (pl.col("_scenario") == basis.scenario_digest)
+        & (pl.col("_bundle") == basis.bundle_digest)
+        & pl.col("_previous").eq_missing(pl.col("previous"))
+    )
+    marked = joined.with_columns(same.fill_null(value=False).alias("stands"))
+    ids = identified(marked, scenario=live.scenario.id, basis=basis)
+    return marked.with_columns(
+        pl.when("stands").then("replaces").otherwise(ids).alias("id"),
+        pl.when("stands").then(None).otherwise("replaces").alias("replaces"),
+        pl.coalesce("_grade", "_grade_before").alias("before"),
+        pl.lit(live.scenario.id).alias("scenario"),
+        pl.lit(str(basis.id)).alias("basis"),
+        pl.lit(mark, pl.Int64).alias("inbox_mark"),
+        pl.lit(at).alias("made_at"),
+    ).drop("_inputs", "_scenario", "_bundle", "_previous", "_grade", "_grade_before")
+
+
+def to_store(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of :func:`made` that do not stand already, with the ledger's columns."""
+    return rows.filter(~pl.col("stands")).drop("stands", "before")
+
+
+def digests(features: pl.DataFrame, live: Live) -> pl.Series:
+    """Return the SHA-256 of each row of features, whatever the order of the frame's columns.
+
+    Numbers go in as IEEE 754 with one zero and one NaN, which stands for null too.
+    """
+    specs = live.pipeline.features
+    texts = [spec.name for spec in specs if spec.dtype == "category"]
+    numbers = [spec.name for spec in specs if spec.dtype != "category"]
+    matrix = np.ascontiguousarray(
+        features.select(pl.col(name).cast(pl.Float64) for name in numbers).to_numpy()
+    )
+    matrix = np.where(np.isnan(matrix), np.nan, matrix) + 0.0
+    told = features.select(
+        pl.concat_str(
+            [pl.lit(""), *(pl.col(name).cast(pl.String).fill_null(_NULL) for name in texts)],
+            separator=_SEPARATOR,
+        ).alias("told")
+    )["told"]
+    begun = hashlib.sha256(live.pipeline.digest.encode())
+    found: list[bytes] = []
+    for row, text in zip(matrix, told, strict=True):
+        one = begun.copy()
+        one.update(row.tobytes())
+        one.update(str(text).encode())
+        found.append(one.digest())
+    return pl.Series("inputs_digest", found, dtype=pl.Binary)
+
+
+def _beside(rows: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Add to each row what was decided before: of an earlier day, and of the same."""
+    before = earlier.filter(~pl.col("today")).select(
+        SUBJECT, pl.col("id").alias("previous"), pl.col("grade").alias("_grade_before")
+    )
+    today = earlier.filter("today").select(
+        SUBJECT,
+        pl.col("id").alias("replaces"),
+        pl.col("grade").alias("_grade"),
+        pl.col("inputs_digest").alias("_inputs"),
+        pl.col("scenario_digest").alias("_scenario"),
+        pl.col("bundle_digest").alias("_bundle"),
+        pl.col("previous").alias("_previous"),
+    )
+    return rows.join(before, on=SUBJECT, how="left", maintain_order="left").join(
+        today, on=SUBJECT, how="left", maintain_order="left"
+    )

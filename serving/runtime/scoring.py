@@ -1,0 +1,301 @@
+"""Deciding some subjects now, from the lake and the live records, and keeping what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal, TypeAlias, cast
+from uuid import UUID
+
+import msgspec
+import polars as pl
+
+from models.errors import XinjianError
+from models.features.reference import Reference
+from models.features.spec import SUBJECT
+from models.logs import logger
+from models.records.reading import MemoryRecords
+from models.risk.explain import Explanation
+from serving import metrics
+from serving.ledger import changes, decisions, explanations
+from serving.ledger.changes import ChangeKind, NewChange
+from serving.ledger.decisions import Basis, Decision
+from serving.runtime.gather import Gathered, eligible, gather
+from serving.runtime.live import Live
+from serving.runtime.rows import made, to_store
+from serving.service import Service
+
+Content: TypeAlias = Mapping[str, object]
+Sees: TypeAlias = Callable[[str | None], bool]
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A subject that was not decided: unknown to the caller, or not of the cohort."""
+
+    subject_id: str
+    kind: Literal["not-found", "outside-cohort"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Stored decisions in the order that was asked for, what explains them, and who has none.
+
+    ``explained`` has the explanations of those that warn, and where it was asked for of all.
+    """
+
+    decisions: tuple[Decision, ...]
+    explained: Mapping[UUID, Content]
+    refused: tuple[Refused, ...]
+
+
+def everywhere(region: str | None) -> bool:
+    """See every region: what the service does for itself."""
+    del region
+    return True
+
+
+def score(
+    service: Service,
+    live: Live,
+    subjects: Sequence[str],
+    on: date,
+    *,
+    sees: Sees = everywhere,
+    explain: bool = False,
+) -> Scored:
+    """Decide subjects as of a day, and store what was decided before it is returned.
+
+    What was decided already of the same features, declaration and model stands, and is returned.
+
+    Args:
+        service: The running service.
+        live: The model that decides.
+        subjects: Ids; one that is named twice is decided once.
+        on: The day of view, today or earlier.
+        sees: Whether the caller may see a region; a subject elsewhere is as one that is unknown.
+        explain: Explain all of them, not only those that warn.
+
+    Raises:
+        ModelError: What the features need of others is not there yet.
+        LedgerDownError: The ledger cannot be reached; nothing was stored.
+    """
+    asked = list(dict.fromkeys(subjects))
+    runtime = service.runtime
+    found = gather(runtime, service.ledger, live.scenario, asked, on)
+    refused = [
+        Refused(one, "not-found", f"nothing is known of subject '{one}'; check its code, or send "
+                "its records first")
+        for one in asked
+        if one not in found.regions or not sees(found.regions[one])
+    ]  # fmt: skip
+    unseen = {one.subject_id for one in refused}
+    inside, outside = eligible(
+        found.records, live.scenario, [one for one in asked if one not in unseen], on
+    )
+    refused += [Refused(one, "outside-cohort", why) for one, why in outside.items()]
+    if not inside:
+        return Scored((), {}, tuple(refused))
+    chosen = runtime.reference(live, on)
+    features = live.pipeline.build(
+        found.records, [on], subjects=inside, reference=chosen.reference, check_ids=False
+    )
+    basis = basis_of(live, found.versions, chosen.name)
+    at = service.clock()
+    rows = made(
+        features,
+        live,
+        basis,
+        earlier=found.earlier,
+        regions=found.regions,
+        mark=found.mark,
+        at=at,
+    )
+    wanted = pl.lit(explain) | (pl.col("warn") & ~pl.col("stands"))
+    told = explained(
+        rows.with_columns(wanted.alias("told")), features, live, found, chosen.reference
+    )
+    stored, kept = keep(service, live, rows, basis, told, at=at)
+    in_shadow(service, live, features, found, chosen.name, at=at)
+    by_subject = {one.subject_id: one for one in stored}
+    return Scored(tuple(by_subject[one] for one in inside), kept, tuple(refused))
+
+
+def basis_of(live: Live, versions: Mapping[str, int], reference: str | None) -> Basis:
+    """Return what decisions of a model are made with."""
+    return Basis(
+        scenario=live.scenario.id,
+        scenario_digest=live.scenario.digest,
+        bundle_digest=live.bundle.digest,
+        data_versions=versions,
+        reference=reference,
+    )
+
+
+def explained(
+    rows: pl.DataFrame,
+    features: pl.DataFrame,
+    live: Live,
+    found: Gathered,
+    reference: Reference,
+) -> dict[UUID, Content]:
+    """Return the explanations of the ``rows`` that are to be ``told``, with evidence."""
+    chosen = rows.filter("told")
+    if chosen.is_empty():
+        return {}
+    mine = features.join(chosen.select(SUBJECT), on=SUBJECT, how="semi", maintain_order="left")
+    ids = [UUID(one) for one in chosen["id"]]
+    return dict(zip(ids, reasons(live, mine, found.records, reference), strict=True))
+
+
+def reasons(
+    live: Live, features: pl.DataFrame, records: MemoryRecords, reference: Reference
+) -> list[Content]:
+    """Return why each row has its score, as JSON can hold it.
+
+    The records behind a reason are the subject's own: of ties to others those that it has itself.
+    """
+    made_of = live.explainer.explain(
+        features, records=records, around=records, network=reference.network
+    )
+    return [as_content(one) for one in made_of]
+
+
+def as_content(explanation: Explanation) -> Content:
+    """Return an explanation as JSON can hold it."""
+    return cast("Content", msgspec.to_builtins(explanation))
+
+
+def note(service: Service, live: Live, basis: Basis, *, at: datetime) -> None:
+    """Let the ledger know what decisions are made with, unless it does."""
+    noted = service.runtime.noted
+    scenario = live.scenario
+    if basis.id in noted and scenario.digest in noted:
+        return
+    with service.ledger.begin() as connection:
+        decisions.keep_declaration(
+            connection, scenario.digest, scenario.canonical, scenario=scenario.id, at=at
+        )
+        decisions.keep_basis(connection, basis, at=at)
+    if len(noted) > 10_000:
+        noted.clear()
+    noted.update((basis.id, scenario.digest))
+
+
+def keep(
+    service: Service,
+    live: Live,
+    rows: pl.DataFrame,
+    basis: Basis,
+    told: Mapping[UUID, Content],
+    *,
+    at: datetime,
+) -> tuple[list[Decision], dict[UUID, Content]]:
+    """Store decisions, their explanations and what changed, all or nothing; read them back."""
+    note(service, live, basis, at=at)
+    ids = [UUID(one) for one in rows["id"]]
+    with service.ledger.begin() as connection:
+        new = decisions.store(connection, to_store(rows))
+        explanations.keep(connection, told, at=at)
+        changes.append_all(connection, changed(rows, new, at=at))
+        stored = decisions.find_all(connection, ids)
+        # What stands already may have reasons of before, and those stay; what is new has these.
+        kept = explanations.find(connection, ids) if len(new) < len(ids) else dict(told)
+    metrics.DECISIONS.labels(live.scenario.id, "champion", "yes").inc(len(ids))
+    return stored, kept
+
+
+def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[NewChange]:
+    """Return what partners are to be told: another grade than before, or a first one that warns.
+
+    ``new`` are the decisions that were not there yet; null takes all that do not stand already.
+    """
+    differs = pl.col("before").is_not_null() & (pl.col("grade") != pl.col("before"))
+    first = pl.col("before").is_null() & pl.col("warn")
+    return [
+        NewChange(
+            kind=ChangeKind.DECISION,
+            subject_id=row["subject_id"],
+            region=row["region"],
+            payload={
+                "scenario": row["scenario"],
+                "decision": row["id"],
+                "as_of": str(row["as_of"]),
+                "grade": row["grade"],
+                "grade_before": row["before"],
+                "warn": row["warn"],
+                "valid_until": str(row["valid_until"]),
+            },
+            at=at,
+        )
+        for row in rows.filter(~pl.col("stands") & (differs | first)).iter_rows(named=True)
+        if new is None or UUID(row["id"]) in new
+    ]
+
+
+def in_shadow(
+    service: Service,
+    live: Live,
+    features: pl.DataFrame,
+    found: Gathered,
+    reference: str | None,
+    *,
+    at: datetime,
+) -> None:
+    """Let the challenger decide the same rows, stored apart; no failure of its own gets out."""
+    other = service.runtime.challenger(live.scenario.id)
+    if other is None:
+        return
+    reason = "it reads other features than the champion"
+    if other.pipeline.digest == live.pipeline.digest:
+        try:
+            shadow(service, other, features, found, reference, at=at)
+        except XinjianError as error:
+            reason = str(error)
+        else:
+            return
+    metrics.SHADOW_ERRORS.labels(live.scenario.id).inc()
+    _log.warning("challenger not run", scenario=live.scenario.id, reason=reason)
+
+
+def shadow(
+    service: Service,
+    other: Live,
+    features: pl.DataFrame,
+    found: Gathered,
+    reference: str | None,
+    *,
+    at: datetime,
+) -> None:
+    """Decide and store with a challenger; the grade in force is the champion's."""
+    basis = basis_of(other, found.versions, reference)
+    rows = made(
+        features,
+        other,
+        basis,
+        earlier=found.earlier,
+        regions=found.regions,
+        mark=found.mark,
+        at=at,
+    )
+    note(service, other, basis, at=at)
+    with service.ledger.begin() as connection:
+        decisions.store(connection, to_store(rows), role="challenger")
+    metrics.DECISIONS.labels(other.scenario.id, "challenger", "yes").inc(rows.height)
+
+
+def redecide(service: Service, subjects: Sequence[str], *, on: date | None = None) -> int:
+    """Decide subjects anew in every scenario that has a model; return how many were decided.
+
+    Who is not in a scenario's cohort is passed over.
+
+    Raises:
+        ModelError: As :func:`score`; what was stored before stays, and doing it again is harmless.
+    """
+    day = on or service.today()
+    champions = [live for live in service.runtime.all() if live.role == "champion"]
+    return sum(len(score(service, live, subjects, day).decisions) for live in champions)
