@@ -153,7 +153,8 @@ def by_risk(
         strata: Columns whose combinations are drawn from separately.
 
     Raises:
-        InspectionError: Somebody has no probability, or the size does not fit the pool.
+        InspectionError: Somebody has no probability, or the size does not fit the pool or is too
+            small for its strata.
     """
     if not 0 < random_share <= 1:
         raise InspectionError(
@@ -164,10 +165,10 @@ def by_risk(
     chance = rows["mandatory"].is_null().to_numpy()
     left = size - int((~chance).sum())
     many = int(chance.sum())
-    if left < 0 or left > many:
+    if left > many or left < min(many, 1):
         raise InspectionError(
             f"{size} are to be drawn of {rows.height}, of whom {rows.height - many} for certain; "
-            "give a size between the two"
+            "give a size above those and not above all (不免抽)"
         )
     pi = np.ones(rows.height)
     probability = rows["probability"].to_numpy()[chance]
@@ -175,6 +176,12 @@ def by_risk(
         wanted = weigh(probability, left, floor=random_share * left / many, precision=precision)
         places = (rows["stratum"].rank("dense").cast(pl.Int64) - 1).to_numpy()[chance]
         pi[chance] = whole(wanted, np.unique(places, return_inverse=True)[1])
+        drawn = round(float(pi.sum()))
+        if drawn > size:
+            raise InspectionError(
+                f"{size} are to be drawn, and {FEWEST} of each of the {np.unique(places).size} "
+                f"strata come to {drawn} with those for certain; draw more or name fewer strata"
+            )
     return rows.with_columns(pl.Series("pi", pi)).select(*COLUMNS)
 
 
@@ -184,8 +191,10 @@ def weigh(probability: Floats, size: int, *, floor: float, precision: float) -> 
     ``floor`` is what nobody lies below and ``precision`` the weight w, in units of the mean π
     squared, so that it means the same for draws of every size.
     """
-    if precision < 0:
-        raise InspectionError(f"the weight of precision {precision:g} is negative; give 0 or more")
+    if not 0 <= precision < np.inf:
+        raise InspectionError(
+            f"the weight of precision {precision:g} is negative or without end; give 0 or more"
+        )
     if not probability.size:
         return probability
     if floor * probability.size >= size:

@@ -75,8 +75,8 @@ class Assignment:
 def assign(inspectors: Inspectors, tasks: Tasks, *, seed: str, size: int = 2) -> Assignment:
     """Return a team of ``size`` for every task.
 
-    Every member meets all requirements, at least one member of the last team stays away, nobody is
-    above capacity, and loads are as even as these rules allow: no chain of moves relieves anybody
+    Every member meets all requirements, at least one was not in the last team, nobody is above
+    capacity, and loads are as even as these rules allow: no chain of moves relieves anybody
     in favour of somebody with two tasks fewer. All that is left open, ``seed`` decides. Raises
     :class:`InspectionError` where no assignment exists, saying what binds.
     """
@@ -148,6 +148,13 @@ def _places(on: Board, teams: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dt
     """Return the teams as an array of places, −1 where there is nobody."""
     made = np.full((len(on.tasks), on.size), -1, np.int64)
     sorted_ = teams.sort("task_id", "inspector_id")
+    for name, known in (("task_id", on.tasks), ("inspector_id", on.inspectors)):
+        lost = sorted_.filter(~pl.col(name).is_in(known.to_list()))[name]
+        if lost.len():
+            raise InspectionError(
+                f"{name} '{lost[0]}' of the assignment is not among those given; give the tasks "
+                "and inspectors that it was made from"
+            )
     rows = on.tasks.search_sorted(sorted_["task_id"]).to_numpy()
     seat = sorted_.select(pl.int_range(pl.len()).over("task_id")).to_series().to_numpy()
     made[rows, seat] = on.inspectors.search_sorted(sorted_["inspector_id"]).to_numpy()
@@ -219,9 +226,18 @@ def _bottleneck(made: Matching, stuck: Stuck) -> str:
     others = int((made.teams[stuck.tasks] >= 0).sum()) - full
     names = on.tasks.gather(stuck.tasks[:_NAMED]).to_list()
     people = on.inspectors.gather(stuck.inspectors[:_NAMED]).to_list()
+    # Who could go but for the rule on last teams was not reached: then that rule binds too.
+    again = any(
+        not set(on.last.at(task)[on.may(task)[on.last.at(task)]].tolist())
+        <= {*stuck.inspectors, *made.teams[task].tolist()}
+        or len(set(on.last.at(task).tolist()) & set(made.teams[task].tolist())) >= on.size - 1
+        for task in stuck.tasks
+        if len(on.last.at(task))
+    )
+    rule = "; one of each team must be new to the target" if again else ""
     return (
         f"capacity binds: {len(stuck.tasks)} tasks ({', '.join(names)} …) need {needed} places, "
         f"and the {len(stuck.inspectors)} inspectors who can take them ({', '.join(people)} …) "
-        f"are full with {full} of them, beside {others} places of others; raise their capacity, "
-        "qualify more inspectors for these tasks, or take some out"
+        f"are full with {full} of them, beside {others} places of others{rule}; raise their "
+        "capacity, qualify more inspectors for these tasks, or take some out"
     )

@@ -121,7 +121,8 @@ def admit(
 
     Raises:
         InspectionError: Somebody would be visited more often than the cap allows, without a
-            :class:`Ground` that exempts a visit; or somebody planned is not among the subjects.
+            :class:`Ground` that exempts a visit; somebody planned is not among the subjects; or a
+            planned visit is of another year. What adds no visit that counts is never refused.
     """
     strangers = planned.join(subjects, on="subject_id", how="anti")
     if strangers.height:
@@ -129,9 +130,16 @@ def admit(
             f"subject {strangers['subject_id'][0]} is planned but not in the pool, so that its cap "
             "is unknown; add it to the pool or leave the visit out"
         )
+    later = planned.filter(pl.col("on").dt.year() != year)
+    if later.height:
+        raise InspectionError(
+            f"the visit '{later['visit_id'][0]}' of {later['on'][0]} is not of {year}, whose cap "
+            "is looked at; admit the visits of each year with its own cap"
+        )
+    before = room(subjects, visits, caps, year=year, today=today)["used"]
     both = pl.concat([visits.select(*VISITS), planned.select(*VISITS)])
     after = room(subjects, both, caps, year=year, today=today)
-    past = after.filter(pl.col("used") > pl.col("cap")).join(planned, on="subject_id", how="semi")
+    past = after.filter((pl.col("used") > pl.col("cap")) & (pl.col("used") > before))
     if past.height:
         one = past.row(0, named=True)
         raise InspectionError(
@@ -167,7 +175,7 @@ def merged(visits: pl.DataFrame, within: int) -> pl.DataFrame:
 def _visits(visits: pl.DataFrame, year: int | None) -> pl.DataFrame:
     """Return the checked visits of the year; with a year, matters of one visit become one row.
 
-    A visit that was made on a ground for one of its matters counts only if no matter counts.
+    A visit that was made on a ground for one of its matters counts if another matter counts.
     """
     _check(visits, tuple(VISITS), "the visits")
     unknown = set(visits["ground"].drop_nulls().unique()) - set(Ground)

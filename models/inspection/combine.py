@@ -25,12 +25,11 @@ from models.inspection.estimate import (
     Missing,
     Observed,
     degrees,
-    interval,
     joined,
-    quantile,
-    satterthwaite,
+    refuse_chances,
     variance,
 )
+from models.inspection.intervals import check_level, interval, quantile, satterthwaite
 
 Combination: TypeAlias = Literal["ht", "hajek"]
 
@@ -99,8 +98,11 @@ def combine(
     Raises:
         InspectionError: There is no draw, or one does not fit its pool.
     """
+    check_level(level)
     if not draws:
         raise InspectionError("there is no draw to combine; give one at least")
+    for one in draws:
+        refuse_chances(one.pool)
     periods = sorted({one.period for one in draws})
     parts = [
         _period([one for one in draws if one.period == period], method, missing, collapse=collapse)

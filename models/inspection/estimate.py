@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.errors import InspectionError
+from models.inspection.intervals import check_level, effective_size, interval, quantile
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -40,9 +40,6 @@ FIGURES: Final[dict[str, pl.DataType]] = {
     "high": pl.Float64(),
 }
 """The columns of estimates after those of the groups, in order."""
-
-_NOTHING: Final = 1e-9
-"""An effective sample size below which nothing is known."""
 
 
 def rates(
@@ -78,11 +75,10 @@ def rates(
             is then too large rather than too small.
 
     Raises:
-        InspectionError: The frames do not fit together, a result is missing, a stratum has nobody
-            observed, or one result alone and ``collapse`` is false.
+        InspectionError: The frames do not fit together, a result is missing, a stratum of the pool
+            has nobody observed, or one result alone and ``collapse`` is false.
     """
-    if not 0 < level < 1:
-        raise InspectionError(f"the level {level:g} is not between 0 and 1; give 0.95, say")
+    check_level(level)
     drawn = joined(sample, pool, columns=[*by, *_needed(method)])
     seen = Observed.of(drawn, missing=missing, collapse=collapse)
     if method != "hajek" and not seen.scope.all():
@@ -164,8 +160,25 @@ def joined(sample: pl.DataFrame, pool: pl.DataFrame, *, columns: Sequence[str]) 
             f"subject {odd['subject_id'][0]} has the inclusion probability "
             f"{odd['inclusion_probability'][0]}, which is not in (0, 1]"
         )
+    unseen = pool.join(rows.join(pool, on="subject_id").select("stratum"), on="stratum", how="anti")
+    if unseen.height:
+        raise InspectionError(
+            f"nobody of stratum {unseen['stratum'].sort()[0]} is in the sample, though somebody of "
+            "every stratum is drawn; give all who were drawn, with null where there is no result"
+        )
     own = dict.fromkeys(("subject_id", "stratum", *columns))
     return rows.join(pool.select(*own), on="subject_id", how="left", maintain_order="left")
+
+
+def refuse_chances(pool: pl.DataFrame) -> None:
+    """Raise :class:`InspectionError` where a pool's inclusion probability is not in (0, 1]."""
+    _check_columns(pool, ("subject_id", "inclusion_probability"), "the pool")
+    odd = pool.filter(~pl.col("inclusion_probability").is_between(0, 1, closed="right"))
+    if odd.height:
+        raise InspectionError(
+            f"subject {odd['subject_id'][0]} of the pool has the inclusion probability "
+            f"{odd['inclusion_probability'][0]}, which is not in (0, 1]"
+        )
 
 
 def variance(scaled: Floats, pi: Floats, stratum: Ints) -> float:
@@ -205,64 +218,6 @@ def _shares(scaled: Floats, pi: Floats, stratum: Ints) -> Floats:
     return c * np.square(scaled - centre[stratum])
 
 
-def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> float:
-    """Return the degrees of freedom of a sum of independent variances."""
-    spread = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    return sum(variances) ** 2 / spread if spread > 0 else sum(freedoms)
-
-
-def quantile(level: float, freedom: float) -> float:
-    """Return how many standard errors a two-sided interval of Student's t reaches.
-
-    By the expansion of Abramowitz and Stegun 26.7.5, off by less than 1 % from 3 degrees on; exact
-    for 1 and 2.
-    """
-    tail = (1 + level) / 2
-    if freedom <= 1:
-        return float(np.tan(np.pi * (tail - 0.5)))
-    if freedom <= 2:
-        return float((2 * tail - 1) * np.sqrt(2 / (4 * tail * (1 - tail))))
-    z = NormalDist().inv_cdf(tail)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
-
-
-def interval(rate: float, error: float, *, reach: float, fallback: float) -> tuple[float, float]:
-    """Return Wilson's interval for the sample size that would have this standard error.
-
-    ``reach`` is in standard errors. ``fallback`` is the effective sample size where all outcomes
-    were alike and the standard error therefore is 0; infinite where everybody was looked at. A
-    rate outside (0, 1) that has an error, as an unbiased one may, gets a normal interval, cut.
-    """
-    if error**2 > 0 and not 0 < rate < 1:
-        low, high = rate - reach * error, rate + reach * error
-        return min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
-    rate = min(max(rate, 0.0), 1.0)
-    size = rate * (1 - rate) / error**2 if error**2 > 0 else fallback
-    if not np.isfinite(size):
-        return rate, rate
-    if size < _NOTHING:
-        return 0.0, 1.0
-    square = reach**2 / size
-    middle = (rate + square / 2) / (1 + square)
-    half = reach * np.sqrt(rate * (1 - rate) / size + square / (4 * size)) / (1 + square)
-    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
-
-
-def effective_size(pi: Floats) -> float:
-    """Return Kish's effective size of those drawn by chance, ``pi``; infinite where nobody was."""
-    weight = 1 / pi[pi < 1]
-    if not weight.size:
-        return float("inf")
-    # The weights' own excess over 1 is what of the population is not seen.
-    return float(weight.sum() ** 2 / (np.square(weight) - weight).sum())
-
-
 def _needed(method: Method) -> tuple[str, ...]:
     return ("probability",) if method == "difference" else ()
 
@@ -277,6 +232,10 @@ def _check_columns(frame: pl.DataFrame, names: Sequence[str], what: str) -> None
             )
     if not frame.height:
         raise InspectionError(f"{what} is empty; there is nothing to estimate from")
+    if "positive" in names and frame["positive"].dtype in {pl.String, pl.Categorical}:
+        raise InspectionError(f"'positive' of {what} is text; give true, false or a share")
+    if "probability" in names and not frame["probability"].is_between(0, 1).all():
+        raise InspectionError(f"a probability of {what} is not between 0 and 1; give the model's")
 
 
 def _check_outcomes(rows: pl.DataFrame, missing: Missing) -> None:
@@ -348,11 +307,12 @@ def _figures(
     }
     if not inside.any():
         return counted
-    rate, residual, size = _linear(seen, inside, whole, method)
-    scaled = np.where(inside, residual, 0.0) / seen.pi / size
+    rate, residual, mass = _linear(seen, inside, whole, method)
+    scaled = np.where(inside, residual, 0.0) / seen.pi / mass
     error = float(np.sqrt(variance(scaled, seen.pi, seen.stratum)))
     reach = quantile(level, degrees(scaled, seen.pi, seen.stratum))
-    low, high = interval(rate, error, reach=reach, fallback=effective_size(seen.pi[inside]))
+    size = effective_size(seen.pi[inside], whole=int(members.sum()) == whole.height)
+    low, high = interval(rate, error, reach=reach, fallback=size)
     return {**counted, "rate": rate, "standard_error": error, "low": low, "high": high}
 
 

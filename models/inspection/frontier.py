@@ -164,7 +164,7 @@ def choose(
     else:
         most = float(points.filter(mix="greedy")["findings"][0])
         fit = line.filter(pl.col("findings") >= (share or 0) * most).sort("half_width")
-        best = float(line["findings"].to_numpy().max()) / most
+        best = float(line["findings"].to_numpy().max()) / most if most else 0.0
         hint = (
             f"no draw with this random share finds {share:.0%} of what the riskiest alone would; "
             f"the best finds {best:.1%}"

@@ -65,13 +65,16 @@ class Inspectors:
     ) -> Self:
         """Check the frames; ``valid_from``, ``regions`` and ``capacity`` may be left out.
 
-        Raises :class:`InspectionError` for missing columns or values, duplicates, ids that a line
+        Raises :class:`InspectionError` for missing columns or values, duplicates (of certificates
+        too: two ids of one person would make a team), empty matters or regions, ids that a line
         cannot hold, spans that end before they begin, and inspectors nobody knows.
         """
         kept = typed(frame, INSPECTOR, _OPTIONAL, "the inspectors").sort("inspector_id")
         refuse_texts(kept, "inspector_id", "certificate")
         refuse_null(kept, ("inspector_id", "matters"), "the inspectors")
         refuse_repeated(kept, "inspector_id")
+        refuse_repeated(kept.drop_nulls("certificate"), "certificate")
+        refuse_blanks(kept, "matters", "regions")
         _refuse_spans(kept, "valid_from", "valid_until")
         if (kept["capacity"] < 0).any():
             raise InspectionError("an inspector's capacity is below 0; leave it empty for no bound")
@@ -152,6 +155,18 @@ def refuse_repeated(frame: pl.DataFrame, name: str) -> None:
             f"{twice.len()} values of {name} stand there more than once, among them "
             f"{twice.head(3).to_list()}; keep one line of each"
         )
+
+
+def refuse_blanks(frame: pl.DataFrame, *names: str) -> None:
+    """Raise :class:`InspectionError` where a list of ``names`` holds null or an empty text."""
+    for name in names:
+        blank = pl.element().is_null() | (pl.element() == "")
+        wrong = frame.filter(pl.col(name).list.eval(blank).list.any().fill_null(value=False))
+        if not wrong.is_empty():
+            raise InspectionError(
+                f"'{wrong.to_series(0)[0]}': {name} holds an empty entry, which would mean "
+                "nothing or everything; take it out"
+            )
 
 
 def _conflicts(frame: pl.DataFrame | None, known: pl.Series) -> pl.DataFrame:

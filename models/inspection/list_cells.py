@@ -18,13 +18,11 @@ from models.codes.columns import as_text, by_distinct, half_width_expr
 from models.inspection import result_codes
 from models.names import fold
 
-CellKind: TypeAlias = Literal[
-    *("text", "id", "code", "subject", "day", "count", "choice", "status", "region", "industry"),
-    *("result", "laws", "codes", "ids", "subjects", "regions", "spans"),
-]
-
-LISTS: Final = frozenset({"laws", "codes", "ids", "subjects", "regions", "spans"})
-"""Kinds whose cells hold several values."""
+SeveralKind: TypeAlias = Literal["laws", "codes", "ids", "subjects", "regions", "spans"]
+PlainKind: TypeAlias = Literal["text", "id", "code", "subject", "day", "count", "choice"]
+TableKind: TypeAlias = Literal["status", "region", "industry", "result"]
+CellKind: TypeAlias = PlainKind | TableKind | SeveralKind
+"""How a cell is read: plainly, by a table of codes, or as several values."""
 
 SEPARATOR: Final = "；"
 """What several values are joined with in one text."""

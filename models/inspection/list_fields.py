@@ -1,10 +1,10 @@
 """Fields of the lists, and the mapping that says which heading of a department is which.
 
-    columns:                       # only where the glossary's spellings do not find a column
-      matter_id: 序列编码
-      method: {from: 方式, map: {上门: on_site}}
-    constants: {department: 市场监管局}
-    ignore: [序号]
+columns:                       # only where the glossary's spellings do not find a column
+matter_id: 序列编码
+method: {from: 方式, map: {上门: on_site}}
+constants: {department: 市场监管局}
+ignore: [序号]
 """
 
 from __future__ import annotations
@@ -57,11 +57,16 @@ class ListField(Frozen):
 
 
 class ListSpec(Frozen):
-    """One list; ``key`` are the fields by which a row is known."""
+    """One list; ``key`` are the fields by which a row is known, ``unique`` others of its own.
+
+    A row without any of the fields ``filled`` (all of them where none are named) is blank.
+    """
 
     title: str
     key: tuple[str, ...]
     fields: dict[str, ListField]
+    filled: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
     ascending: tuple[tuple[str, str], ...] = ()
     past: tuple[str, ...] = ()
     lasting: tuple[str, ...] = ()

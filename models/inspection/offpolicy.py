@@ -3,7 +3,9 @@
 Each result stands for 1/π of the pool, so that the findings of any list within the pool can be
 estimated without having followed it: Σ q y/π, where q is the list's own chance to take a subject
 (1 for a plain list). What of the list had no chance in the draw stays unknown, is counted, and
-widens the bounds. Nothing depends on the model's own probabilities.
+widens the bounds. Nothing depends on the model's own probabilities. A list must be made without
+these results: one made by a model that has learned from them is flattered, which no figure here
+shows.
 
 Sources: Horvitz and Thompson 1952; Swaminathan and Joachims 2015 for the self-normalised estimate;
 the variance is that of :mod:`.estimate`.
@@ -23,12 +25,11 @@ from models.inspection.estimate import (
     Missing,
     Observed,
     degrees,
-    effective_size,
-    interval,
     joined,
-    quantile,
+    refuse_chances,
     variance,
 )
+from models.inspection.intervals import check_level, effective_size, interval, quantile
 
 Estimator: TypeAlias = Literal["ht", "self_normalised"]
 
@@ -107,6 +108,7 @@ def value(
         InspectionError: The list is empty or not one, nobody on it had a chance, or nobody on it
             was visited.
     """
+    check_level(level)
     seen = _seen(log, missing)
     return _value(seen, _Target.of(log, target, seen), estimator, level)
 
@@ -125,6 +127,7 @@ def compare(
     The interval is of the difference itself: what both lists share cancels. Arguments and errors
     are those of :func:`value`.
     """
+    check_level(level)
     seen = _seen(log, missing)
     targets = [_Target.of(log, one, seen) for one in (challenger, champion)]
     values = [_value(seen, one, estimator, level) for one in targets]
@@ -133,13 +136,16 @@ def compare(
     error = float(np.sqrt(variance(apart, seen.pi, seen.stratum)))
     difference = values[0].findings - values[1].findings
     reach = quantile(level, degrees(apart, seen.pi, seen.stratum)) * error
+    low, high = difference - reach, difference + reach
+    if error == 0:  # alike in what was seen, which says nothing of what was not
+        low, high = values[0].low - values[1].high, values[0].high - values[1].low
     return Difference(
         challenger=values[0],
         champion=values[1],
         difference=difference,
         standard_error=error,
-        low=difference - reach,
-        high=difference + reach,
+        low=low,
+        high=high,
     )
 
 
@@ -150,6 +156,8 @@ class _Target:
     q: Floats
     listed: float
     supported: float
+    people: int
+    """How many are supported."""
 
     @classmethod
     def of(cls, log: Log, target: pl.DataFrame, seen: Observed) -> _Target:
@@ -169,10 +177,12 @@ class _Target:
                 f"nobody of the {supported.height} on the list was visited in this draw; wait for "
                 "one with a larger random share"
             )
-        return cls(q, float(rows["chance"].sum()), float(supported["chance"].sum()))
+        sums = float(rows["chance"].sum()), float(supported["chance"].sum())
+        return cls(q, *sums, people=supported.height)
 
 
 def _seen(log: Log, missing: Missing) -> Observed:
+    refuse_chances(log.pool)
     sample = log.sample.drop("inclusion_probability", strict=False).join(
         log.pool.select("subject_id", "inclusion_probability"),
         on="subject_id",
@@ -211,7 +221,8 @@ def _value(seen: Observed, target: _Target, estimator: Estimator, level: float) 
     reach = quantile(level, degrees(scaled, seen.pi, seen.stratum))
     effective = float(weight.sum() ** 2 / np.square(weight).sum())
     lost = target.listed - target.supported
-    whole, size = target.supported, effective_size(seen.pi[target.q > 0])
+    whole, listed = target.supported, seen.pi[target.q > 0]
+    size = effective_size(listed, whole=listed.size == target.people)
     low, high = interval(findings / whole, error / whole, reach=reach, fallback=size)
     low, high = low * whole, high * whole
     return Value(

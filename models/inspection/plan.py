@@ -84,7 +84,7 @@ class AllocationRule(Frozen):
     """How π are made: by the ratios of grades, or by risk; see :mod:`.allocate`."""
 
     by: Literal["grade", "risk"] = "grade"
-    precision: Annotated[float, Field(ge=0)] = 0.0
+    precision: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class MandatoryRule(Frozen):
@@ -134,7 +134,7 @@ class Plan(Frozen):
     departments: Annotated[tuple[Text, ...], Field(min_length=1)]
     matters: Annotated[tuple[Matter, ...], Field(min_length=1)]
     periods: Annotated[tuple[Period, ...], Field(min_length=1)]
-    ratios: dict[str, Share] | None = None
+    ratios: Annotated[dict[str, Share], Field(min_length=1)] | None = None
     allocation: AllocationRule = AllocationRule()
     strata: Annotated[tuple[str, ...], Field(min_length=1)] = ("grade",)
     random_share: Share = 0.1

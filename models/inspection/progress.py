@@ -56,11 +56,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The steps of a plan so far, the draft first; ``digest`` is that of the plan as declared."""
+    """The steps of a plan so far, the draft first; ``digest`` is that of the plan as declared.
+
+    ``editors`` are those who changed the draft after it was begun.
+    """
 
     plan_id: str
     digest: str
     steps: tuple[Step, ...]
+    editors: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -77,16 +81,19 @@ def begin(plan_id: str, digest: str, *, by: str, at: datetime) -> Progress:
     return Progress(plan_id, digest, (_step(State.DRAFT, by, at, None),))
 
 
-def edit(progress: Progress, digest: str) -> Progress:
+def edit(progress: Progress, digest: str, *, by: str) -> Progress:
     """Return the draft with the digest of the plan as it was edited.
 
-    Raises :class:`InspectionError` for a plan that is no draft any more.
+    Who edited a plan cannot approve it. Raises :class:`InspectionError` for a plan that is no draft
+    any more, and without the person.
     """
+    if not by.strip():
+        raise InspectionError(f"the edit of plan {progress.plan_id} needs the person who makes it")
     if progress.state is not State.DRAFT:
         raise InspectionError(
             f"plan {progress.plan_id} is {progress.state} and cannot be edited; make a new plan"
         )
-    return replace(progress, digest=digest)
+    return replace(progress, digest=digest, editors=(*progress.editors, by))
 
 
 def advance(
@@ -100,7 +107,7 @@ def advance(
 
     Raises:
         InspectionError: The step is not the next one, evidence is missing or not wanted, the
-            approver is who drafted it, or time runs backwards.
+            approver is who drafted or edited it, or time runs backwards.
     """
     _check_order(progress, to)
     last = progress.steps[-1]
@@ -110,7 +117,8 @@ def advance(
             f"plan {progress.plan_id} became {last.state} at {last.at.isoformat()}; it cannot "
             f"become {to} at {at.isoformat()}, which is not later"
         )
-    if to is State.APPROVED and by == progress.steps[0].by:
+    authors = {one.strip() for one in (progress.steps[0].by, *progress.editors)}
+    if to is State.APPROVED and by.strip() in authors:
         raise InspectionError(
             f"plan {progress.plan_id} was drafted by {by}, who cannot approve it; ask another "
             "person"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from hashlib import sha256
-from typing import Self
+from typing import Self, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +14,8 @@ from models.errors import InspectionError
 from models.inspection.draw import draw
 from models.inspection.pool import Pool
 from models.inspection.seed import Digest, Seed
+
+_Read = TypeVar("_Read", bound=BaseModel)
 
 
 class _Value(BaseModel):
@@ -72,10 +75,7 @@ class DrawRecord(_Value):
     @classmethod
     def parse(cls, text: str | bytes, source: str) -> Self:
         """Read a record; :class:`InspectionError` names the ``source`` and the first fault."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InspectionError(f"{source} is no draw record: {told(error)}") from None
+        return parsed(cls, text, source, "draw record")
 
     def text(self) -> str:
         """Return the record as JSON: floats in their shortest form that reads back to the bit."""
@@ -99,6 +99,30 @@ class DrawRecord(_Value):
 def result_digest(ids: pl.Series) -> str:
     """Return the SHA-256 of ids, each ended by LF."""
     return sha256("".join(f"{one}\n" for one in ids.to_list()).encode()).hexdigest()
+
+
+def parsed(model: type[_Read], content: str | bytes, source: str, what: str) -> _Read:
+    """Read a published JSON file so that there is one way to read it.
+
+    Nothing is converted (a text is no number), and no key stands twice, of which programs take the
+    first or the last as they like. Raises :class:`InspectionError`: ``source`` is no ``what``.
+    """
+    try:
+        made = model.model_validate_json(content, strict=True)
+        json.loads(content, object_pairs_hook=_once)
+    except ValidationError as error:
+        raise InspectionError(f"{source} is no {what}: {told(error)}") from None
+    except ValueError as error:
+        raise InspectionError(f"{source} is no {what}: {error}") from None
+    return made
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key, many in Counter(key for key, _ in pairs).items() if many > 1)
+        raise ValueError(f"the key '{twice}' stands twice in one object")
+    return made
 
 
 def told(error: ValidationError) -> str:

@@ -7,18 +7,48 @@ the office cannot choose, and only both together give the seed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Final, Literal, Self
+from unicodedata import normalize
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from models.errors import InspectionError
 from models.inspection.pool import Pool
 
 VERSION: Final = "xinjian-draw-v1"
+SKEW: Final = timedelta(minutes=5)
+"""How far clocks may be apart before a value counts as one of the future."""
 
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+$"
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _written(value: object, info: ValidationInfo) -> object:
+    """Read the instants of a published file in the one way that every reader takes."""
+    if info.mode != "json":
+        return value
+    if not (isinstance(value, str) and _INSTANT.fullmatch(value)):
+        raise ValueError("must be written as 2026-01-05T09:00:00+08:00")
+    return datetime.fromisoformat(value)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""An instant with its offset; in files as RFC 3339 writes it."""
 Line = Annotated[str, Field(pattern=_LINE, max_length=4096)]
 """Text of one line."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -30,14 +60,19 @@ class _Value(BaseModel):
 
 
 class Commitment(_Value):
-    """What is published when a pool is frozen, before any value of the seed exists."""
+    """What is published when a pool is frozen, before any value of the seed exists.
+
+    ``sources`` are those that the seed's values will come from, in order. Where none are named,
+    whoever makes the seed may choose among sources after he has seen their values.
+    """
 
     version: Literal["xinjian-draw-v1"] = VERSION
     plan: Line
     commitment: Digest
     """SHA-256 of the pool's canonical file."""
     subjects: int = Field(gt=0)
-    frozen_at: AwareDatetime
+    frozen_at: Instant
+    sources: tuple[Line, ...] = ()
 
 
 class Entropy(_Value):
@@ -49,7 +84,7 @@ class Entropy(_Value):
 
     source: Line
     value: Line
-    published_at: AwareDatetime
+    published_at: Instant
     digest: Digest | None = None
 
     @model_validator(mode="after")
@@ -70,24 +105,50 @@ class Seed(_Value):
     seed: Digest
 
 
-def freeze(pool: Pool, plan: str, *, at: AwareDatetime) -> Commitment:
-    """Return the commitment of ``plan`` to ``pool`` as of the instant ``at``."""
-    if not re.fullmatch(_LINE, plan):
-        raise InspectionError(f"plan {plan!r}: must be one line of text without control characters")
-    return Commitment(
-        plan=plan, commitment=pool.commitment, subjects=pool.frame.height, frozen_at=at
-    )
+def freeze(pool: Pool, plan: str, *, at: datetime, sources: Sequence[str] = ()) -> Commitment:
+    """Return the commitment of ``plan`` to ``pool`` as of the instant ``at``.
 
-
-def make_seed(commitment: Commitment, entropy: Sequence[Entropy]) -> Seed:
-    """Return the seed of a frozen pool.
-
-    Raises :class:`InspectionError` where a value was public before the freeze, where there is none,
-    where one source comes twice, and where the nonce of a single party would decide alone.
+    ``sources`` announces where the seed's values will come from (a lottery's issue, a round of
+    drand), so that nobody can choose among sources once their values are known. Raises
+    :class:`InspectionError` for texts that are not one line, sources named twice, and an instant
+    without a time zone.
     """
-    found = "; ".join(troubles(commitment, entropy))
+    if _twins(sources):
+        raise InspectionError(f"a source stands twice in {list(sources)}; name each once")
+    try:
+        return Commitment(
+            plan=plan,
+            commitment=pool.commitment,
+            subjects=pool.frame.height,
+            frozen_at=at,
+            sources=tuple(sources),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InspectionError(
+            f"{first['loc'][0]} {str(first['input'])[:80]!r}: must be one line of text without "
+            f"control characters, an instant must have a time zone ({first['msg']})"
+        ) from None
+
+
+def make_seed(
+    commitment: Commitment, entropy: Sequence[Entropy], *, now: datetime | None = None
+) -> Seed:
+    """Return the seed of a frozen pool; ``now`` is when it is made, null where nobody knows.
+
+    Raises :class:`InspectionError` where a value was public before the freeze or is of the future,
+    where there is none, where sources are not those announced or one comes twice, and where the
+    nonce of a single party would decide alone.
+    """
+    found = troubles(commitment, entropy)
+    found += [
+        f"the value of '{one.source}' is said to be public at {one.published_at.isoformat()}, and "
+        f"it is {now.isoformat()}; wait for the value"
+        for one in entropy
+        if now is not None and one.published_at > now + SKEW
+    ]
     if found:
-        raise InspectionError(found)
+        raise InspectionError("; ".join(found))
     text = seed_text(commitment, entropy)
     digest = sha256(text.encode()).hexdigest()
     return Seed(commitment=commitment, entropy=tuple(entropy), seed=digest)
@@ -112,12 +173,25 @@ def troubles(commitment: Commitment, entropy: Sequence[Entropy]) -> list[str]:
     sources = [one.source for one in entropy]
     if not sources:
         found.append("a seed needs at least one public value")
-    if len(set(sources)) < len(sources):
+    if _twins(sources):
         found.append(f"a source stands twice in {sources}; name each once")
+    if commitment.sources and sources != list(commitment.sources):
+        found.append(
+            f"the values are of {sources}, and {list(commitment.sources)} were announced at the "
+            "freeze; use these, in that order"
+        )
     nonces = [one for one in entropy if one.digest is not None]
+    if len({one.digest for one in nonces}) < len(nonces):
+        found.append("two parties have the same nonce, so that one of them decides alone")
     if len(nonces) == len(entropy) == 1:
         found.append(
             "one party's nonce alone would let that party choose the seed; add a second party's, "
             "or a public value"
         )
     return found
+
+
+def _twins(sources: Sequence[str]) -> bool:
+    """Tell whether two names differ in nothing that a reader sees: blanks, width, case, accents."""
+    seen = Counter(" ".join(normalize("NFKC", one).casefold().split()) for one in sources)
+    return any(many > 1 for many in seen.values())

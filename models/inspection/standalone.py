@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
@@ -24,15 +26,20 @@ GRID = 10**12
 TOLERANCE = 1e-9
 MOST_WORK = 6e7
 """Additions beyond which a stratum's inclusion probabilities are left to the full program."""
+VERSION = "xinjian-draw-v1"
+ODD = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+INSTANT = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9:]{8}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
 
 class Commitment(TypedDict):
     """What was published of the pool."""
 
+    version: str
     plan: str
     commitment: str
     subjects: int
     frozen_at: str
+    sources: list[str]
 
 
 class Entropy(TypedDict):
@@ -119,7 +126,8 @@ def pool_rows(content: bytes) -> dict[str, list[Row]]:
         units = round(float(pi) * GRID)
         if f"{units // GRID}.{units % GRID:012d}" != pi or not 0 < units <= GRID:
             raise ValueError(f"line {place + 1} of the pool: {pi} is no probability")
-        if line.encode() <= before or subject in seen or not plain(line):
+        trimmed = subject == subject.strip() and stratum == stratum.strip()
+        if line.encode() <= before or subject in seen or not (trimmed and plain(subject, stratum)):
             raise ValueError(f"line {place + 1} of the pool is not in its place, or stands twice")
         before = line.encode()
         seen.add(subject)
@@ -127,9 +135,9 @@ def pool_rows(content: bytes) -> dict[str, list[Row]]:
     return strata
 
 
-def plain(text: str) -> bool:
-    """Tell whether a text is one line without control characters."""
-    return bool(text) and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
+def plain(*texts: str) -> bool:
+    """Tell whether each text is one line without control characters."""
+    return not any(ODD.search(text) or not text for text in texts)
 
 
 def uniform(seed: str, subject: str) -> float:
@@ -169,13 +177,8 @@ def draw_stratum(name: str, rows: list[Row], seed: str) -> Stratum:
         for row in rows
         if row.units == GRID
     ]
-    summary: Summary = {
-        "stratum": name,
-        "size": len(rows),
-        "mandatory": len(rows) - len(others),
-        "n": n,
-        "design": design,
-    }
+    mandatory = len(rows) - len(others)
+    summary = Summary(stratum=name, size=len(rows), mandatory=mandatory, n=n, design=design)
     return Stratum(summary, drawn)
 
 
@@ -271,7 +274,7 @@ def span(targets: list[float], n: int) -> float:
 
 def seed_of(commitment: Commitment, entropy: list[Entropy]) -> str:
     """Return the seed that the published values give."""
-    lines = ["xinjian-draw-v1", commitment["plan"], commitment["commitment"]]
+    lines = [VERSION, commitment["plan"], commitment["commitment"]]
     for one in entropy:
         lines += [one["source"], one["value"]]
     return sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
@@ -279,6 +282,8 @@ def seed_of(commitment: Commitment, entropy: list[Entropy]) -> str:
 
 def instant(text: str) -> datetime:
     """Read an instant."""
+    if not INSTANT.fullmatch(text):
+        raise ValueError(f"{text!r} is not written as 2026-01-05T09:00:00+08:00")
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
@@ -288,13 +293,20 @@ def seed_troubles(seed: Seed) -> Iterator[str]:
     made = seed_of(commitment, entropy)
     if made != seed["seed"]:
         yield f"the published values give the seed {made}, the record says {seed['seed']}"
-    if len({one["source"] for one in entropy}) < len(entropy) or not entropy:
+    sources = [one["source"] for one in entropy]
+    names = {" ".join(unicodedata.normalize("NFKC", one).casefold().split()) for one in sources}
+    if len(names) < len(entropy) or not entropy:
         yield "there is no public value, or one source stands twice"
-    nonces = [one for one in entropy if one.get("digest")]
+    announced = commitment.get("sources", [])
+    if announced not in ([], sources):
+        yield f"the values are of {sources}, not of those announced: {announced}"
+    nonces = [one for one in entropy if one.get("digest") is not None]
     if len(nonces) == len(entropy) == 1:
         yield "one party's nonce alone made the seed"
+    if len({one["digest"] for one in nonces}) < len(nonces):
+        yield "two parties have the same nonce"
     lines = [commitment["plan"], *(one[k] for one in entropy for k in ("source", "value"))]
-    if not all(map(plain, lines)):
+    if not plain(*lines) or max(map(len, lines)) > 4096 or "" in announced:
         yield "a text that goes into the seed is not one plain line"
     for one in entropy:
         if instant(one["published_at"]) <= instant(commitment["frozen_at"]):
@@ -306,7 +318,7 @@ def seed_troubles(seed: Seed) -> Iterator[str]:
 
 def draw_troubles(record: Record, strata: list[Stratum]) -> Iterator[str]:
     """Yield where the record differs from the draw made again."""
-    if [one.summary for one in strata] != record["strata"]:
+    if not same([one.summary for one in strata], record["strata"]):
         yield "the strata, their sizes or the numbers drawn differ"
     drawn = sorted(one for stratum in strata for one in stratum.drawn)
     names = {row.subject: s.summary["stratum"] for s in strata for row in s.drawn}
@@ -315,15 +327,51 @@ def draw_troubles(record: Record, strata: list[Stratum]) -> Iterator[str]:
         yield "the list of drawn subjects is another one"
         return
     for one, said in zip(drawn, listed):
-        same = (one.u, one.key) == (said["u"], said["key"])
-        if not same or names[one.subject] != said["stratum"]:
-            yield f"{one.subject}: stratum, u or key differ; u is {one.u!r}, the key {one.key!r}"
         stated = said["inclusion_probability"]
-        if one.probability is not None and abs(one.probability - stated) > TOLERANCE:
+        made = Listed(subject_id=one.subject, stratum=names[one.subject], u=one.u, key=one.key,
+                      inclusion_probability=stated)  # fmt: skip
+        if not same(made, said):
+            yield f"{one.subject}: stratum, u or key differ; u is {one.u!r}, the key {one.key!r}"
+        true = stated if one.probability is None else one.probability
+        if isinstance(stated, bool) or not 0 < stated <= 1 or abs(true - stated) > TOLERANCE:
             yield f"{one.subject}: the probability is {one.probability!r}, not {stated!r}"
     digest = sha256("".join(one.subject + "\n" for one in drawn).encode()).hexdigest()
     if digest != record["result"]:
         yield f"the digest of the result is {digest}"
+
+
+def same(made: object, said: object) -> bool:
+    """Tell whether two values are the same JSON: 1 is not true, and an object has no more keys."""
+    one, other = (json.dumps(value, sort_keys=True) for value in (made, said))
+    return one == other
+
+
+def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object in which no key stands twice."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"a key stands twice among {[key for key, _ in pairs]}")
+    return dict(pairs)
+
+
+def keyed(value: object, model: type) -> None:
+    """Raise ValueError for an object that has not the fields of model."""
+    wanted = set(model.__annotations__)
+    found: set[str] = set(cast("dict[str, object]", value)) if isinstance(value, dict) else set()
+    if not wanted - {"version", "sources", "digest"} <= found <= wanted:
+        raise ValueError(f"{model.__name__} is not an object of {', '.join(sorted(wanted))}")
+
+
+def parsed(text: str) -> Record:
+    """Read a record."""
+    record = cast("Record", json.loads(text, object_pairs_hook=once))
+    keyed(record, Record)
+    keyed(record["seed"], Seed)
+    keyed(record["seed"]["commitment"], Commitment)
+    for one in record["seed"]["entropy"]:
+        keyed(one, Entropy)
+    if record["seed"]["commitment"].get("version", VERSION) != VERSION:
+        raise ValueError(f"this program checks {VERSION} only")
+    return record
 
 
 def troubles(record: Record, content: bytes, strata: list[Stratum]) -> Iterator[str]:
@@ -332,7 +380,7 @@ def troubles(record: Record, content: bytes, strata: list[Stratum]) -> Iterator[
     digest = sha256(content).hexdigest()
     if digest != seed["commitment"]["commitment"]:
         yield f"the pool's SHA-256 is {digest}, not the one that was committed to"
-    if sum(one.summary["size"] for one in strata) != seed["commitment"]["subjects"]:
+    if not same(sum(one.summary["size"] for one in strata), seed["commitment"]["subjects"]):
         yield "the pool has not as many subjects as were committed to"
     yield from seed_troubles(seed)
     yield from draw_troubles(record, strata)
@@ -340,19 +388,16 @@ def troubles(record: Record, content: bytes, strata: list[Stratum]) -> Iterator[
 
 def told(record: Record, rows: dict[str, list[Row]], subject: str) -> str:
     """Return the arithmetic of one subject."""
-    seed = record["seed"]["seed"]
-    for name, members in rows.items():
-        for row in members:
-            if row.subject == subject:
-                u = uniform(seed, subject)
-                digest = sha256((seed + subject).encode()).hexdigest()
-                drawn = subject in {one["subject_id"] for one in record["drawn"]}
-                return (
-                    f"{subject}: stratum {name}, pi {row.units / GRID!r}\n"
-                    f"  SHA-256({seed}{subject})\n  = {digest}\n"
-                    f"  u = {u!r}; {'drawn' if drawn else 'not drawn'}"
-                )
-    return f"{subject} is not in the pool"
+    row = next((r for members in rows.values() for r in members if r.subject == subject), None)
+    if row is None:
+        return f"{subject} is not in the pool"
+    text = record["seed"]["seed"] + subject
+    drawn = any(one["subject_id"] == subject for one in record["drawn"])
+    return (
+        f"{subject}: pi {row.units / GRID!r}\n"
+        f"  SHA-256({text})\n  = {sha256(text.encode()).hexdigest()}\n"
+        f"  u = {uniform(record['seed']['seed'], subject)!r}; {'drawn' if drawn else 'not drawn'}"
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -363,19 +408,22 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[0])
     pool = Path(arguments[1]) if len(arguments) > 1 else path.parent / "pool.txt"
     try:
-        record = cast("Record", json.loads(path.read_text(encoding="utf-8")))
+        record = parsed(path.read_text(encoding="utf-8"))
         content = pool.read_bytes()
         rows = pool_rows(content)
         seed = record["seed"]["seed"]
         strata = [draw_stratum(name, rows[name], seed) for name in sorted(rows, key=str.encode)]
         found = list(troubles(record, content, strata))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         print(f"cannot be read: {type(error).__name__}: {error}")
         return 2
     for one in found:
         print(f"WRONG  {one}")
     if not found:
         print(f"OK     {len(record['drawn'])} subjects drawn as the published values say")
+        print(
+            f"NOTE   compare with what was published at the freeze: {record['seed']['commitment']}"
+        )
     left = [s.summary["stratum"] for s in strata if any(d.probability is None for d in s.drawn)]
     if left:
         print(f"NOTE   inclusion probabilities of {len(left)} large strata not recomputed: {left}")

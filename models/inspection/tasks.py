@@ -8,7 +8,7 @@ from typing import Final, Self
 import polars as pl
 
 from models.errors import InspectionError
-from models.inspection.inspectors import refuse_null, refuse_repeated, typed
+from models.inspection.inspectors import refuse_blanks, refuse_null, refuse_repeated, typed
 from models.inspection.pool import refuse_texts
 
 TASK: Final = pl.Schema(
@@ -49,6 +49,7 @@ class Tasks:
         refuse_texts(kept, "task_id", "subject_id")
         refuse_null(kept, _FILLED, "the tasks")
         refuse_repeated(kept, "task_id")
+        refuse_blanks(kept, "matters")
         backwards = pl.col("starts") > pl.col("ends")
         wrong = kept.filter(backwards | (pl.col("matters").list.len() == 0))
         if not wrong.is_empty():

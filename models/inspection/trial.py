@@ -24,7 +24,8 @@ import numpy as np
 import polars as pl
 
 from models.errors import InspectionError
-from models.inspection.estimate import Floats, Ints, quantile
+from models.inspection.estimate import Floats, Ints
+from models.inspection.intervals import check_level, quantile
 
 Arm: TypeAlias = Literal["model", "usual"]
 
@@ -108,13 +109,26 @@ def compare(results: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:
     ``days_earlier``, ``found_later`` and ``cost``, sums over the unit.
 
     Raises:
-        InspectionError: A value is missing, an arm is unknown or has fewer than two units, or a
-            sum that is divided by is 0.
+        InspectionError: A value is missing or no number, an arm is unknown or has fewer than two
+            units, more was found than inspected, or a sum that is divided by is 0.
     """
+    check_level(level)
     sums = {name for pair in METRICS.values() for name in pair} & set(results.columns)
     for name in ("arm", "block", "inspections", "findings", *sorted(sums)):
         if name not in results.columns or results[name].null_count():
             raise InspectionError(f"every unit's result needs '{name}'; enter it, 0 where none")
+    for name in sorted(sums):
+        odd = results.filter(~pl.col(name).cast(pl.Float64).is_finite())
+        if odd.height:
+            raise InspectionError(f"'{name}' of a unit is {odd[name][0]}; enter a number")
+    wrong = results.filter(
+        (pl.col("inspections") < 0) | ~pl.col("findings").is_between(0, pl.col("inspections"))
+    )
+    if wrong.height:
+        raise InspectionError(
+            f"a unit has {wrong['findings'][0]} findings of {wrong['inspections'][0]} inspections; "
+            "findings are inspections with a problem, from 0 to all of them"
+        )
     others = sorted(set(results["arm"].unique()) - {MODEL, USUAL})
     if others:
         raise InspectionError(f"there is no arm '{others[0]}'; the arms are {MODEL} and {USUAL}")

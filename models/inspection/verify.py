@@ -12,7 +12,7 @@ from models.inspection.draw import draw
 from models.inspection.pool import Pool
 from models.inspection.probability import TOLERANCE
 from models.inspection.record import DrawRecord, result_digest
-from models.inspection.seed import seed_text, troubles
+from models.inspection.seed import Commitment, seed_text, troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,13 @@ class Line:
     inclusion_probability: float
 
 
-def verify(pool: Pool, record: DrawRecord) -> tuple[Check, ...]:
+def verify(
+    pool: Pool, record: DrawRecord, *, published: Commitment | None = None
+) -> tuple[Check, ...]:
     """Return what was checked of ``record``; the draw holds when no check has a trouble.
+
+    ``published`` is the commitment as it was published before the seed existed. Only with it does
+    the check tell a pool that was frozen then from one that was frozen, or redated, afterwards.
 
     Where the pool or the seed is not the published one, the draw itself is computed from what is
     given, so that each check says what it alone finds.
@@ -61,6 +66,7 @@ def verify(pool: Pool, record: DrawRecord) -> tuple[Check, ...]:
         Check("keys", "随机数与排序键一致", _keys(chosen, stated)),
         Check("probabilities", "入样概率一致", _probabilities(chosen, stated)),
         Check("result", "结果摘要一致", _result(record, stated)),
+        *([] if published is None else [_published(published, record)]),
     )
 
 
@@ -75,6 +81,12 @@ def line_of(pool: Pool, seed: str, subject_id: str) -> Line:
     row = found.join(pool.strata.select("stratum", "n"), on="stratum").row(0, named=True)
     hashed = seed + subject_id
     return Line(hashed=hashed, digest=sha256(hashed.encode()).hexdigest(), **row)
+
+
+def _published(published: Commitment, record: DrawRecord) -> Check:
+    said = record.seed.commitment
+    trouble = "" if said == published else f"{published} was published, the record has {said}"
+    return Check("published", "与冻结时公布的承诺一致", trouble)
 
 
 def _pool(pool: Pool, record: DrawRecord) -> str:

@@ -15,13 +15,10 @@ from models.inspection.estimate import (
     FIGURES,
     Method,
     degrees,
-    effective_size,
-    interval,
-    quantile,
     rates,
-    satterthwaite,
     variance,
 )
+from models.inspection.intervals import effective_size, interval, quantile, satterthwaite
 
 METHODS: tuple[Method, ...] = ("ht", "hajek", "difference")
 

@@ -74,10 +74,10 @@ def test_a_drawn_plan_is_not_drawn_again() -> None:
 
 
 def test_only_drafts_are_edited() -> None:
-    assert edit(reached(State.DRAFT), "cd" * 32).digest == "cd" * 32
+    assert edit(reached(State.DRAFT), "cd" * 32, by="丙").digest == "cd" * 32
     for state in ORDER[1:]:
         with pytest.raises(InspectionError, match=f"is {state} and cannot be edited"):
-            edit(reached(state), "cd" * 32)
+            edit(reached(state), "cd" * 32, by="丙")
 
 
 @pytest.mark.parametrize("evidence", [None, "", "C0" * 32, "c0" * 31, "c0" * 33])
