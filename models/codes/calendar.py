@@ -23,6 +23,11 @@ from models.codes.columns import Column, as_expr, by_batch
 from models.codes.tables import Table, read_extra, read_table
 from models.errors import CodeError
 
+PLANNED_YEARS: Final = 2
+"""Years beyond the last notice for which :func:`planning` assumes a calendar."""
+_FIXED: Final = ("01-01/01-01", "05-01/05-02", "10-01/10-03")
+"""Public holidays that fall on the same days each year (全国年节及纪念日放假办法, 2025)."""
+
 PUBLICITY_DAYS: Final = 7
 """Working days within which a permit or penalty is made public (发改办财金〔2018〕424号)."""
 
@@ -63,9 +68,36 @@ def load(extra: Path | None = None) -> Calendar:
         ConfigError: ``extra`` cannot be read or has another layout.
         CodeError: a date does not belong to its year, or the years are not consecutive.
     """
+    return _calendar(_years(extra))
+
+
+@cache
+def planning(extra: Path | None = None) -> Calendar:
+    """Return :func:`load`'s calendar and two years more, to set terms before their notice is out.
+
+    The years assumed are Monday to Friday but for the holidays of fixed dates: a term that ends in
+    one may move by some days once the notice is there (see :func:`is_settled`). Nothing that has
+    happened is judged by it.
+    """
+    years = dict(_years(extra))
+    last = max(years)
+    for year in range(last + 1, last + 1 + PLANNED_YEARS):
+        off = tuple("/".join(f"{year}-{end}" for end in span.split("/")) for span in _FIXED)
+        years[year] = _Year(notices=(), days_off=off)
+    return _calendar(years)
+
+
+def is_settled(day: date, calendar: Calendar | None = None) -> bool:
+    """Return whether the notice of the day's year is known; a term that ends later is assumed."""
+    return day.year in known_years(calendar)
+
+
+def _years(extra: Path | None) -> dict[int, _Year]:
     years = dict(read_table("calendar.yaml", _Layout).years)
-    if extra is not None:
-        years |= read_extra(extra, _Layout).years
+    return years if extra is None else years | dict(read_extra(extra, _Layout).years)
+
+
+def _calendar(years: dict[int, _Year]) -> Calendar:
     known = tuple(sorted(years))
     gaps = set(range(known[0], known[-1] + 1)) - set(known)
     if gaps:

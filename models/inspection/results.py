@@ -16,7 +16,12 @@ from typing import Final, Literal, Self, TypeAlias, get_args
 import polars as pl
 
 from models.codes import uscc
-from models.codes.calendar import Calendar, add_working_days_expr, working_days_between_expr
+from models.codes.calendar import (
+    Calendar,
+    add_working_days_expr,
+    planning,
+    working_days_between_expr,
+)
 from models.codes.subjects import SubjectType
 from models.errors import InspectionError
 from models.inspection.assign import teams_of
@@ -166,8 +171,9 @@ def clocks(
     key = ["task_id", "matter_id"]
     told = results.select(*key, pl.lit(None, pl.Date).alias("published_on")).clear()
     told = told if published is None else published.select(told.columns)
-    by = add_working_days_expr("ended_on", PUBLISH_DAYS, calendar=calendar).alias("publish_by")
-    left = working_days_between_expr(pl.lit(on), "publish_by", calendar=calendar)
+    days = calendar or planning()
+    by = add_working_days_expr("ended_on", PUBLISH_DAYS, calendar=days).alias("publish_by")
+    left = working_days_between_expr(pl.lit(on), "publish_by", calendar=days)
     open_ = pl.col("published_on").is_null()
     return (
         results.with_columns(by)
@@ -195,7 +201,7 @@ def publication(
     would undo the mask. Inspectors and what they wrote are not in it.
     """
     labels = {code: entry.label for code, entry in codes().items()}
-    by = add_working_days_expr("ended_on", PUBLISH_DAYS, calendar=calendar)
+    by = add_working_days_expr("ended_on", PUBLISH_DAYS, calendar=calendar or planning())
     return (
         _told(results, drawn, matters)
         .join(

@@ -132,7 +132,8 @@ class Days(_Frozen):
 
     def due(self, start: date, *, extended: bool = False) -> date:
         """Return the last day of the step; :class:`CodeError` beyond the known calendar."""
-        return calendar.add_working_days(start, self.working_days + (self.more if extended else 0))
+        days = self.working_days + (self.more if extended else 0)
+        return calendar.add_working_days(start, days, calendar=calendar.planning())
 
 
 class Procedure(_Frozen):

@@ -232,10 +232,10 @@ def due(level: str, start: date, *, rules: Book | None = None) -> tuple[date, da
 
     Raises :class:`CodeError` where the calendar of working days does not reach that far.
     """
-    terms = (rules or book()).terms(level)
+    terms, assumed = (rules or book()).terms(level), calendar.planning()
     return (
-        calendar.add_working_days(start, terms.acknowledge),
-        calendar.add_working_days(start, terms.close),
+        calendar.add_working_days(start, terms.acknowledge, calendar=assumed),
+        calendar.add_working_days(start, terms.close, calendar=assumed),
     )
 
 

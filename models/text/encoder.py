@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
@@ -28,10 +29,16 @@ SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)
 
 LONGEST_TEXT: Final = 20_000
-"""Characters that are looked at; a longer text is cut there before anything else."""
+"""Characters of a text that are read: white space and markup do not count."""
 _TAG: Final = r"<[A-Za-z/!][^<>]{0,300}>"
+# Tags with attributes may be long (a picture within the text); each part ends at the next < or >,
+# so that no text takes more than linear time.
+_MARKUP: Final = re.compile(
+    rf"<(style|script)\b[^<>]*>[^<]*</\1\s*>|<(?:[A-Za-z][\w:]{{0,15}}\s+[\w:-]{{1,30}}\s*=|!--)[^<>]*>|{_TAG}",
+    re.IGNORECASE | re.ASCII,
+)
 _UNSEEN: Final = r"[\p{Cc}\p{Cf}\p{Cs}\p{Co}]"
-_MARKUP: Final = re.compile(_TAG)
+_VISIBLE: Final = re.compile(r"\S")
 _INVISIBLE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ue000-\uf8ff]"
 )
@@ -65,13 +72,21 @@ class EncoderShape(BaseModel):
         return self
 
 
-def clean(text: str | None) -> str:
-    """Return the part of a text that is read: at most 20,000 characters, no lone surrogates.
+def clean(text: str | None, *, longest: int = LONGEST_TEXT) -> str:
+    """Return the part of a text that is read, at most ``longest`` visible characters.
 
-    A lone surrogate (half an emoji, from a file cut in the middle) cannot be written as UTF-8; it
-    becomes U+FFFD, one for one, so that offsets stay those of the text as given.
+    Markup becomes blanks, and a lone surrogate (half an emoji, from a file cut in the middle, which
+    UTF-8 cannot write) U+FFFD: one for one, so that offsets stay those of the text as given.
     """
-    return _LONE.sub("\ufffd", (text or "")[:LONGEST_TEXT])
+    bare = _LONE.sub("\ufffd", _MARKUP.sub(_blank, text or ""))
+    if len(bare) <= longest:
+        return bare
+    beyond = next(islice(_VISIBLE.finditer(bare), longest, None), None)
+    return bare if beyond is None else bare[: beyond.start()]
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])
 
 
 def plain(text: str) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from models.errors import BundleError
 from models.text.classifier import Classifier
+from models.text.encoder import clean
 
 Weights: TypeAlias = NDArray[np.float64]
 Place: TypeAlias = tuple[int, int]
@@ -30,7 +31,7 @@ Finder: TypeAlias = Callable[[str, Sequence[Place]], Weights]
 """A text and its pieces to a weight for each piece."""
 
 LONGEST: Final = 5_000
-"""Characters of a text that are searched for evidence."""
+"""Characters of a text that are searched for evidence; markup does not count."""
 MOST: Final = 64
 """Pieces of a text; neighbours are joined until there are no more."""
 _WIDE: Final = 24
@@ -68,7 +69,7 @@ class Faithfulness:
 def pieces(text: str) -> tuple[Place, ...]:
     """Cut a text into clauses; one of more than 24 characters into parts of twelve."""
     out: list[Place] = []
-    for found in _PIECE.finditer(text[:LONGEST]):
+    for found in _PIECE.finditer(clean(text, longest=LONGEST)):
         start, end = found.span()
         step = _NARROW if end - start > _WIDE else end - start
         out += [(at, min(at + step, end)) for at in range(start, end, step)]

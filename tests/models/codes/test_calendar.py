@@ -221,3 +221,26 @@ def test_a_wrong_file_is_explained(
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         calendar.load(tmp_path / "none.yaml")
+
+
+def test_terms_are_set_beyond_the_last_notice_and_told_as_assumed() -> None:
+    last = calendar.known_years()[-1]
+    end = calendar.add_working_days(date(last, 12, 28), 10, calendar=calendar.planning())
+    assert end.year == last + 1
+    assert not calendar.is_settled(end)
+    assert calendar.is_settled(date(last, 12, 31))
+    assert not calendar.is_working_day(date(last + 1, 10, 1), calendar.planning())
+    assert calendar.is_working_day(date(last + 1, 10, 8), calendar.planning())
+    with pytest.raises(CodeError):
+        calendar.is_working_day(date(last + 1, 1, 4))
+    with pytest.raises(CodeError):
+        calendar.is_working_day(date(last + 3, 1, 4), calendar.planning())
+
+
+def test_planning_knows_what_the_notices_say() -> None:
+    known = calendar.load()
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(365)]
+    for day in days:
+        assert calendar.is_working_day(day, calendar.planning()) is calendar.is_working_day(
+            day, known
+        )
