@@ -6,7 +6,6 @@ to the template, so nothing that a record says can change the page.
 
 from __future__ import annotations
 
-import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 from models import fonts
 from models.supervision.report import Report, Section
 from models.time import SHANGHAI
+from serving.reports.qr import qr
 
 _TEMPLATE: Final = Path(__file__).with_name("credit.typ")
 _REGISTER: Final = "subject"
@@ -45,7 +45,7 @@ def pdf(report: Report, *, code: str, issued_at: datetime, verify_at: str | None
         "facts": _facts(report, code, issued_at),
         "sections": [_section(one) for one in report.sections],
         "notes": NOTES,
-        "qr": _qr(verify_at),
+        "qr": qr(verify_at),
     }
     return typst.compile(
         _TEMPLATE,
@@ -96,13 +96,3 @@ def _section(section: Section) -> dict[str, object]:
         for row in section.rows
     ]
     return {"title": printable(section.title), "rows": rows}
-
-
-def _qr(address: str | None) -> str | None:
-    if address is None:
-        return None
-    import segno
-
-    picture = io.BytesIO()
-    segno.make(address, error="m").save(picture, kind="svg", border=1)
-    return picture.getvalue().decode()
