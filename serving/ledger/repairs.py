@@ -1,0 +1,320 @@
+"""What was done to records: applications, decisions, annulments, and what followed from each.
+
+A *case* is one record of dishonesty. Nothing of it is kept but acts; where it stands follows from
+them (:mod:`models.supervision.repair`). Whoever acts holds the case's row meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    and_,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
+
+from serving.ledger.base import Base
+from serving.ledger.changes import ChangeRow
+from serving.ledger.decisions import DecisionRow
+from serving.ledger.hooks import DeliveryRow, HookRow
+from serving.ledger.inbox import InboxRow
+from serving.ledger.jobs import JobRow
+from serving.ledger.scope import in_regions
+
+
+class CaseRow(Base):
+    """A record that something was done to."""
+
+    __tablename__ = "repair_case"
+    __table_args__ = (
+        Index("uq_repair_case_record", "table_name", "record_id", unique=True),
+        Index("ix_repair_case_subject_id", "subject_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    table_name: Mapped[str]
+    record_id: Mapped[str]
+    subject_id: Mapped[str]
+    region: Mapped[str | None]
+    opened_at: Mapped[datetime]
+
+
+class ActRow(Base):
+    """Something done to a record; ``kind`` is one of the repair's, or ``accept`` (受理)."""
+
+    __tablename__ = "repair_act"
+    __table_args__ = (Index("ix_repair_act_case_id", "case_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("repair_case.id"))
+    kind: Mapped[str]
+    on: Mapped[date]
+    by: Mapped[str]
+    at: Mapped[datetime]
+    note: Mapped[str | None]
+
+
+class EffectRow(Base):
+    """What an act set going: the live record, the jobs, and the subjects that are decided anew."""
+
+    __tablename__ = "repair_effect"
+
+    act_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("repair_act.id"), primary_key=True, autoincrement=False
+    )
+    inbox_seq: Mapped[int] = mapped_column(BigInteger)
+    jobs: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    subjects: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A record that something was done to."""
+
+    id: int
+    table_name: str
+    record_id: str
+    subject_id: str
+    region: str | None
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActKept:
+    """An act as it was recorded; ``on`` is the regulator's day, ``at`` UTC."""
+
+    id: int
+    kind: str
+    on: date
+    by: str
+    at: datetime
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an act set going."""
+
+    act_id: int
+    inbox_seq: int
+    jobs: Sequence[int]
+    subjects: Sequence[str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A delivery to a partner of a change after an act."""
+
+    hook: str
+    position: int
+    status: str
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of an act's effect until now.
+
+    ``merged_at`` is null while the lake does not have the record; ``jobs`` are numbers with their
+    states; ``decided`` are decisions of the subjects since: subject, scenario, grade, when;
+    ``changes`` are positions in the feed, null where none has been given yet.
+    """
+
+    effect: Effect
+    merged_at: datetime | None
+    lake_version: int | None
+    jobs: Sequence[tuple[int, str]]
+    decided: Sequence[tuple[str, str, str, datetime]]
+    changes: Sequence[tuple[str, int | None]]
+    told: Sequence[Told]
+
+
+_CASE: Final = tuple[ColumnElement[Any], ...](getattr(CaseRow, n) for n in Case.__slots__)
+_ACT: Final = tuple[ColumnElement[Any], ...](getattr(ActRow, n) for n in ActKept.__slots__)
+_EFFECT: Final = tuple[ColumnElement[Any], ...](getattr(EffectRow, n) for n in Effect.__slots__)
+_MOST: Final = 1000
+
+
+def open_case(
+    connection: Connection,
+    table: str,
+    record_id: str,
+    *,
+    subject_id: str,
+    region: str | None,
+    at: datetime,
+) -> Case:
+    """Return the case of a record, made where there is none, and hold it."""
+    values = {
+        "table_name": table,
+        "record_id": record_id,
+        "subject_id": subject_id,
+        "region": region,
+        "opened_at": at,
+    }
+    connection.execute(upsert(CaseRow).values(values).on_conflict_do_nothing())
+    found = of_record(connection, table, record_id, lock=True)
+    assert found is not None  # noqa: S101 - it was written just now, and is never removed
+    return found
+
+
+def of_record(
+    connection: Connection, table: str, record_id: str, *, lock: bool = False
+) -> Case | None:
+    """Return the case of a record; ``None`` where nothing was ever done to it."""
+    asked = select(*_CASE).where(CaseRow.table_name == table, CaseRow.record_id == record_id)
+    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    return None if row is None else Case(*row)
+
+
+def get(connection: Connection, number: int, *, lock: bool = False) -> Case | None:
+    """Return a case; ``lock`` holds it until the transaction ends."""
+    asked = select(*_CASE).where(CaseRow.id == number)
+    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    return None if row is None else Case(*row)
+
+
+def listing(
+    connection: Connection,
+    *,
+    regions: Sequence[str],
+    subject: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Case]:
+    """Return cases, the newest first."""
+    asked = [in_regions(CaseRow.region, regions)]
+    if subject is not None:
+        asked.append(CaseRow.subject_id == subject)
+    if before is not None:
+        asked.append(CaseRow.id < before)
+    query = select(*_CASE).where(and_(*asked)).order_by(CaseRow.id.desc()).limit(limit)
+    return [Case(*row) for row in connection.execute(query)]
+
+
+def act(
+    connection: Connection,
+    case: Case,
+    kind: str,
+    *,
+    on: date,
+    by: str,
+    at: datetime,
+    note: str | None,
+) -> int:
+    """Write an act of a case that this transaction holds, and return its number."""
+    values = {"case_id": case.id, "kind": kind, "on": on, "by": by, "at": at, "note": note}
+    return connection.execute(insert(ActRow).values(values).returning(ActRow.id)).scalar_one()
+
+
+def acts(connection: Connection, case: int) -> list[ActKept]:
+    """Return the acts of a case in the order of their recording."""
+    asked = select(*_ACT).where(ActRow.case_id == case).order_by(ActRow.id)
+    return [ActKept(*row) for row in connection.execute(asked)]
+
+
+def disputed(connection: Connection, subject: str) -> set[tuple[str, str]]:
+    """Return table and id of a subject's records that are disputed now."""
+    newest = (
+        select(CaseRow.table_name, CaseRow.record_id, ActRow.kind)
+        .join(ActRow, ActRow.case_id == CaseRow.id)
+        .where(CaseRow.subject_id == subject, ActRow.kind.in_(("dispute", "settle", "annul")))
+        .order_by(CaseRow.id, ActRow.id.desc())
+        .distinct(CaseRow.id)
+    )
+    found = connection.execute(newest)
+    return {(table, record) for table, record, kind in found if kind == "dispute"}
+
+
+def keep_effect(connection: Connection, effect: Effect) -> None:
+    """Write what an act set going."""
+    values = {name: getattr(effect, name) for name in Effect.__slots__}
+    connection.execute(insert(EffectRow).values(values))
+
+
+def proofs(connection: Connection, case: Case) -> list[Proof]:
+    """Return what became of the effects of a case's acts, in their order."""
+    asked = (
+        select(*_EFFECT)
+        .join(ActRow, ActRow.id == EffectRow.act_id)
+        .where(ActRow.case_id == case.id)
+        .order_by(EffectRow.act_id)
+    )
+    return [_proof(connection, Effect(*row)) for row in connection.execute(asked).all()]
+
+
+def _proof(connection: Connection, effect: Effect) -> Proof:
+    stored = select(InboxRow.merged_at, InboxRow.lake_version).where(
+        InboxRow.seq == effect.inbox_seq
+    )
+    merged_at, version = connection.execute(stored).one()
+    queued = select(JobRow.id, JobRow.status).where(JobRow.id.in_(effect.jobs))
+    decided = (
+        select(DecisionRow.subject_id, DecisionRow.scenario, DecisionRow.grade, DecisionRow.made_at)
+        .where(
+            DecisionRow.subject_id.in_(effect.subjects),
+            DecisionRow.inbox_mark >= effect.inbox_seq,
+        )
+        .order_by(DecisionRow.seq)
+        .limit(_MOST)
+    )
+    changed = (
+        select(ChangeRow.kind, ChangeRow.position)
+        .where(ChangeRow.subject_id.in_(effect.subjects), ChangeRow.at >= effect.at)
+        .order_by(ChangeRow.id)
+        .limit(_MOST)
+    )
+    return Proof(
+        effect,
+        merged_at,
+        version,
+        [(number, status) for number, status in connection.execute(queued.order_by(JobRow.id))],
+        [(row[0], row[1], row[2], row[3]) for row in connection.execute(decided)],
+        [(kind, position) for kind, position in connection.execute(changed)],
+        _told(connection, effect),
+    )
+
+
+def _told(connection: Connection, effect: Effect) -> list[Told]:
+    """Return the deliveries that carry changes of the effect's subjects since."""
+    prefixes = func.unnest(HookRow.regions).table_valued("value").render_derived()
+    inside = (
+        select(1)
+        .select_from(prefixes)
+        .where(func.starts_with(func.coalesce(ChangeRow.region, ""), prefixes.c.value))
+        .exists()
+    )
+    asked = (
+        select(HookRow.title, ChangeRow.position, DeliveryRow.status, DeliveryRow.ended_at)
+        .join(
+            DeliveryRow,
+            and_(DeliveryRow.after < ChangeRow.position, DeliveryRow.upto >= ChangeRow.position),
+        )
+        .join(HookRow, HookRow.id == DeliveryRow.hook_id)
+        .where(
+            ChangeRow.subject_id.in_(effect.subjects),
+            ChangeRow.at >= effect.at,
+            ChangeRow.kind == func.any(HookRow.kinds),
+            inside,
+        )
+        .order_by(ChangeRow.position, HookRow.id)
+        .limit(_MOST)
+    )
+    return [Told(*row) for row in connection.execute(asked)]

@@ -1,0 +1,356 @@
+"""Warnings and their handling: what was raised, where it stands, and every step as a row.
+
+The row of a warning says where it stands; the steps that led there are appended beside it and never
+change. Whoever takes a step holds the warning's row meanwhile, so that of two officers one is
+first and the other sees what the first did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import polars as pl
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
+
+from models.features.spec import SUBJECT
+from models.supervision.warning import HISTORY
+from serving.ledger.base import Base
+from serving.ledger.decisions import DecisionRow
+from serving.ledger.scope import in_regions
+
+_OPEN: Final = text("state <> 'closed'")
+
+
+class WarningRow(Base):
+    """A warning as it stands; ``version`` counts its steps, ``decision`` raised it.
+
+    The days that are due are null where the calendar of working days does not reach them yet.
+    """
+
+    __tablename__ = "warning"
+    __table_args__ = (
+        Index("uq_warning_decision", "decision", unique=True),
+        Index("ix_warning_subject_id", "subject_id", "scenario"),
+        Index("ix_warning_open", "close_due", postgresql_where=_OPEN),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    scenario: Mapped[str]
+    subject_id: Mapped[str]
+    region: Mapped[str | None]
+    decision: Mapped[UUID]
+    as_of: Mapped[date]
+    level: Mapped[str]
+    rules: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    grade: Mapped[str]
+    previous_grade: Mapped[str | None]
+    probability: Mapped[float] = mapped_column(Float)
+    previous_probability: Mapped[float | None] = mapped_column(Float)
+    raised_at: Mapped[datetime]
+    state: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer)
+    assignee: Mapped[str | None]
+    begun_on: Mapped[date]
+    acknowledge_due: Mapped[date | None]
+    close_due: Mapped[date | None]
+    closed_on: Mapped[date | None]
+    outcome: Mapped[str | None]
+
+
+class WarningStepRow(Base):
+    """One step of one warning, or a note, which leaves the state as it is."""
+
+    __tablename__ = "warning_step"
+    __table_args__ = (Index("uq_warning_step_version", "warning_id", "version", unique=True),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    warning_id: Mapped[int] = mapped_column(ForeignKey("warning.id"))
+    version: Mapped[int] = mapped_column(Integer)
+    step: Mapped[str]
+    state_before: Mapped[str | None]
+    state: Mapped[str]
+    by: Mapped[str]
+    at: Mapped[datetime]
+    assignee: Mapped[str | None]
+    outcome: Mapped[str | None]
+    note: Mapped[str | None]
+
+
+class FeedbackRow(Base):
+    """What an officer found of a decision: a label, of which the newest of a decision counts."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (Index("ix_feedback_scenario", "scenario", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    warning_id: Mapped[int] = mapped_column(ForeignKey("warning.id"))
+    decision: Mapped[UUID]
+    scenario: Mapped[str]
+    subject_id: Mapped[str]
+    region: Mapped[str | None]
+    as_of: Mapped[date]
+    confirmed: Mapped[bool]
+    by: Mapped[str]
+    at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A warning as it stands; see :class:`WarningRow`."""
+
+    id: int
+    scenario: str
+    subject_id: str
+    region: str | None
+    decision: UUID
+    as_of: date
+    level: str
+    rules: Sequence[str]
+    grade: str
+    previous_grade: str | None
+    probability: float
+    previous_probability: float | None
+    raised_at: datetime
+    state: str
+    version: int
+    assignee: str | None
+    begun_on: date
+    acknowledge_due: date | None
+    close_due: date | None
+    closed_on: date | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """One step of a warning, ``at`` UTC; ``state_before`` is null for its raising."""
+
+    version: int
+    step: str
+    state_before: str | None
+    state: str
+    by: str
+    at: datetime
+    assignee: str | None = None
+    outcome: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A label that an officer gave."""
+
+    id: int
+    warning_id: int
+    decision: UUID
+    scenario: str
+    subject_id: str
+    region: str | None
+    as_of: date
+    confirmed: bool
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which warnings are asked for; what is null or false does not matter.
+
+    ``overdue`` are those late on the day ``on``, to be acknowledged or closed; ``before`` takes
+    those of lower numbers.
+    """
+
+    regions: Sequence[str]
+    on: date
+    state: str | None = None
+    level: str | None = None
+    scenario: str | None = None
+    subject_id: str | None = None
+    assignee: str | None = None
+    overdue: bool = False
+    before: int | None = None
+    limit: int = 50
+
+
+_TOLD: Final = tuple[ColumnElement[Any], ...](getattr(WarningRow, n) for n in Kept.__slots__)
+_STEP: Final = tuple[ColumnElement[Any], ...](
+    getattr(WarningStepRow, n) for n in StepTaken.__slots__
+)
+_FEEDBACK: Final = tuple[ColumnElement[Any], ...](
+    getattr(FeedbackRow, n) for n in Feedback.__slots__
+)
+BEFORE: Final = pl.Schema({SUBJECT: pl.String(), "grade": pl.String(), "probability": pl.Float64()})
+"""The columns of :func:`before`."""
+
+
+def hold(connection: Connection, scenario: str) -> None:
+    """Let nobody else raise warnings of a scenario until the transaction ends."""
+    connection.execute(
+        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346117))"), {"name": scenario}
+    )
+
+
+def before(connection: Connection, wanted: Mapping[str, str]) -> pl.DataFrame:
+    """Return grade and probability of earlier decisions, by subject → id of a decision."""
+    ids = {UUID(number): subject for subject, number in wanted.items()}
+    asked = select(DecisionRow.id, DecisionRow.grade, DecisionRow.probability).where(
+        DecisionRow.id == func.any(list(ids))
+    )
+    rows = [(ids[number], grade, odds) for number, grade, odds in connection.execute(asked)]
+    return pl.DataFrame(rows, schema=BEFORE, orient="row")
+
+
+def history(connection: Connection, scenario: str, subjects: Sequence[str]) -> pl.DataFrame:
+    """Return the warnings of subjects there are already, as the rules of warning read them."""
+    asked = select(
+        WarningRow.subject_id, WarningRow.rules, WarningRow.grade, WarningRow.closed_on
+    ).where(WarningRow.scenario == scenario, WarningRow.subject_id == func.any(list(subjects)))
+    rows = [tuple(row) for row in connection.execute(asked)]
+    return pl.DataFrame(rows, schema=dict(HISTORY), orient="row")
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, object]], *, by: str) -> list[Kept]:
+    """Write new warnings with their first step; those whose decision raised one already are not.
+
+    ``rows`` have the columns of :class:`WarningRow` that are said when one is raised.
+    """
+    if not rows:
+        return []
+    values = [{**row, "state": "new", "version": 1} for row in rows]
+    made = (
+        upsert(WarningRow)
+        .on_conflict_do_nothing(index_elements=[WarningRow.decision])
+        .returning(*_TOLD)
+    )
+    kept = [Kept(*row) for row in connection.execute(made, values)]
+    for one in kept:
+        _append(connection, one.id, StepTaken(1, "raise", None, "new", by, one.raised_at))
+    return kept
+
+
+def get(connection: Connection, number: int, *, lock: bool = False) -> Kept | None:
+    """Return a warning; ``lock`` holds it until the transaction ends, ``None`` where none is."""
+    asked = select(*_TOLD).where(WarningRow.id == number)
+    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    return None if row is None else Kept(*row)
+
+
+def listing(connection: Connection, asked: Asked) -> list[Kept]:
+    """Return warnings, the newest first; see :class:`Asked`."""
+    wanted = [in_regions(WarningRow.region, asked.regions)]
+    wanted += [
+        getattr(WarningRow, name) == value
+        for name in ("state", "level", "scenario", "subject_id", "assignee")
+        if (value := getattr(asked, name)) is not None
+    ]
+    if asked.overdue:
+        wanted.append(_late(asked.on))
+    if asked.before is not None:
+        wanted.append(WarningRow.id < asked.before)
+    query = select(*_TOLD).where(and_(*wanted)).order_by(WarningRow.id.desc()).limit(asked.limit)
+    return [Kept(*row) for row in connection.execute(query)]
+
+
+def count_of(connection: Connection, subject: str, *, since: date) -> int:
+    """Return how many warnings of a subject were begun on or after a day, in every scenario."""
+    counted = select(func.count()).where(
+        WarningRow.subject_id == subject, WarningRow.begun_on >= since
+    )
+    return connection.execute(counted).scalar_one()
+
+
+def steps(connection: Connection, number: int) -> list[StepTaken]:
+    """Return the steps of a warning in their order."""
+    asked = select(*_STEP).where(WarningStepRow.warning_id == number)
+    found = connection.execute(asked.order_by(WarningStepRow.version))
+    return [StepTaken(*row) for row in found]
+
+
+def take(
+    connection: Connection, held: Kept, step: StepTaken, *, changed: Mapping[str, object]
+) -> Kept:
+    """Write a step of a warning that this transaction holds, and where it stands now."""
+    _append(connection, held.id, step)
+    moved = (
+        update(WarningRow)
+        .where(WarningRow.id == held.id)
+        .values({"state": step.state, "version": step.version, **changed})
+        .returning(*_TOLD)
+    )
+    return Kept(*connection.execute(moved).one())
+
+
+def undated(connection: Connection, *, limit: int = 1000) -> list[Kept]:
+    """Return and hold open warnings without a day on which they are due."""
+    lacks = or_(WarningRow.close_due.is_(None), WarningRow.acknowledge_due.is_(None))
+    asked = select(*_TOLD).where(_OPEN, lacks).order_by(WarningRow.id).limit(limit)
+    return [Kept(*row) for row in connection.execute(asked.with_for_update(skip_locked=True))]
+
+
+def set_due(connection: Connection, number: int, acknowledge: date, close: date) -> None:
+    """Say when an open warning is due that lacked it."""
+    dated = update(WarningRow).where(WarningRow.id == number)
+    connection.execute(dated.values(acknowledge_due=acknowledge, close_due=close))
+
+
+def give_feedback(
+    connection: Connection, held: Kept, *, confirmed: bool, by: str, at: datetime
+) -> None:
+    """Write the label that closing a warning gives its decision."""
+    values = {
+        "warning_id": held.id,
+        "decision": held.decision,
+        "scenario": held.scenario,
+        "subject_id": held.subject_id,
+        "region": held.region,
+        "as_of": held.as_of,
+        "confirmed": confirmed,
+        "by": by,
+        "at": at,
+    }
+    connection.execute(insert(FeedbackRow).values(values))
+
+
+def feedback(
+    connection: Connection, *, regions: Sequence[str], scenario: str | None, after: int, limit: int
+) -> list[Feedback]:
+    """Return the labels behind a number, the oldest first."""
+    asked = [FeedbackRow.id > after, in_regions(FeedbackRow.region, regions)]
+    if scenario is not None:
+        asked.append(FeedbackRow.scenario == scenario)
+    query = select(*_FEEDBACK).where(and_(*asked)).order_by(FeedbackRow.id).limit(limit)
+    return [Feedback(*row) for row in connection.execute(query)]
+
+
+def _late(on: date) -> ColumnElement[bool]:
+    unseen = and_(WarningRow.state.in_(("new", "reopened")), WarningRow.acknowledge_due < on)
+    return and_(_OPEN, or_(unseen, WarningRow.close_due < on))
+
+
+def _append(connection: Connection, number: int, step: StepTaken) -> None:
+    values = {name: getattr(step, name) for name in StepTaken.__slots__}
+    connection.execute(insert(WarningStepRow).values(warning_id=number, **values))
