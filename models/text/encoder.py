@@ -33,7 +33,7 @@ LONGEST_TEXT: Final = 20_000
 _TAG: Final = r"<[A-Za-z/!][^<>]{0,300}>"
 # Tags with attributes may be long (a picture within the text); each part ends at the next < or >,
 # so that no text takes more than linear time.
-_MARKUP: Final = re.compile(
+MARKUP: Final = re.compile(
     rf"<(style|script)\b[^<>]*>[^<]*</\1\s*>|<(?:[A-Za-z][\w:]{{0,15}}\s+[\w:-]{{1,30}}\s*=|!--)[^<>]*>|{_TAG}",
     re.IGNORECASE | re.ASCII,
 )
@@ -78,7 +78,7 @@ def clean(text: str | None, *, longest: int = LONGEST_TEXT) -> str:
     Markup becomes blanks, and a lone surrogate (half an emoji, from a file cut in the middle, which
     UTF-8 cannot write) U+FFFD: one for one, so that offsets stay those of the text as given.
     """
-    bare = _LONE.sub("\ufffd", _MARKUP.sub(_blank, text or ""))
+    bare = _LONE.sub("\ufffd", MARKUP.sub(_blank, text or ""))
     if len(bare) <= longest:
         return bare
     beyond = next(islice(_VISIBLE.finditer(bare), longest, None), None)
@@ -94,7 +94,7 @@ def plain(text: str) -> str:
 
     White space becomes a single blank. Offsets are lost; the tokenizer keeps them where needed.
     """
-    bare = _INVISIBLE.sub(" ", _MARKUP.sub(" ", text))
+    bare = _INVISIBLE.sub(" ", MARKUP.sub(" ", text))
     return " ".join(unicodedata.normalize("NFKC", bare).lower().split())
 
 

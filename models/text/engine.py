@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import BundleError, ConfigError, MissingExtraError
+from models.errors import BundleError, ConfigError, MissingExtraError, ModelError
 from models.logs import logger
 from models.text.bundle import EncoderPart, Probe
 from models.text.encoder import CLS, PAD, SPECIAL
@@ -89,7 +89,8 @@ def open_engine(part: EncoderPart, *, want: Wanted = "auto", threads: int | None
     Raises:
         ConfigError: There is no such engine.
         MissingExtraError: The asked engine's package is not installed.
-        BundleError: The asked engine, or every one, differs from the probe.
+        ModelError: The asked engine's device has too little memory.
+        BundleError: The asked engine differs from the probe, or none can run the bundle.
     """
     if want != "auto":
         if want not in ENGINES:
@@ -105,9 +106,10 @@ def open_engine(part: EncoderPart, *, want: Wanted = "auto", threads: int | None
             continue
         try:
             engine = _checked(part, name, threads, reason="; ".join([why, *passed]))
-        except BundleError as error:
+        except ModelError as error:
             logger(__name__).warning("engine left out", engine=name, because=str(error))
-            passed.append(f"{name} differs from the probe")
+            differs = isinstance(error, BundleError)
+            passed.append(f"{name} {'differs from the probe' if differs else 'lacks memory'}")
             continue
         logger(__name__).info("engine chosen", engine=name, because=engine.reason)
         return engine
@@ -146,8 +148,14 @@ def _installed(name: EngineName) -> bool:
 
 
 def _checked(part: EncoderPart, name: EngineName, threads: int | None, *, reason: str) -> Engine:
-    run = _OPENERS[name](part, threads)
-    check_parity(name, run, part.probe)
+    try:
+        run = _OPENERS[name](part, threads)
+        check_parity(name, run, part.probe)
+    except MemoryError as error:
+        raise ModelError(
+            f"engine {name}: the model does not fit into its device's memory; free some, or choose "
+            "another engine, such as onnx"
+        ) from error
     return Engine(name, run, reason)
 
 
@@ -257,7 +265,10 @@ def _torch(part: EncoderPart, threads: int | None, *, bf16: bool) -> Run:
     if threads is not None:
         torch.set_num_threads(threads)
     device = "cuda" if bf16 and _has_cuda() else "cpu"
-    model = restored(part).to(device, torch.bfloat16 if bf16 else torch.float32)
+    try:
+        model = restored(part).to(device, torch.bfloat16 if bf16 else torch.float32)
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
     return torch_runner(model, device=device)
 
 

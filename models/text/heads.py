@@ -119,8 +119,9 @@ def check_labels(head: Head, told: Sequence[str]) -> None:
     odd = sorted({*told} - {*head.labels})
     if odd:
         raise BundleError(
-            f"head {head.name}: unknown label {', '.join(odd[:5])}; "
-            f"it knows {', '.join(head.labels[:8])}{' …' if len(head.labels) > 8 else ''}"
+            f"head {head.name}: unknown label {', '.join(label[:24] for label in odd[:5])}; "
+            f"it knows {', '.join(head.labels[:8])}{' …' if len(head.labels) > 8 else ''}; "
+            "correct it, set it to null, or fit on texts with it"
         )
 
 

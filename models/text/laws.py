@@ -256,10 +256,11 @@ def _arranged(articles: pl.DataFrame) -> pl.DataFrame:
         given = given.with_columns(
             region=pl.col("law").replace_strict(place, default=None, return_dtype=pl.String)
         )
-    missing = [name for name in SCHEMA if name not in given.columns]
-    if missing:
+    needed = [name for name in SCHEMA if name != "region"]
+    if missing := [name for name in needed if name not in given.columns]:
         raise ConfigError(
-            f"the table of laws lacks {', '.join(missing)}; it needs {', '.join(SCHEMA)}"
+            f"the table of laws lacks {', '.join(missing)}; it needs {', '.join(needed)}, and may "
+            "have region"
         )
     try:
         if given.schema["date"] == pl.String():
@@ -267,7 +268,8 @@ def _arranged(articles: pl.DataFrame) -> pl.DataFrame:
             given = given.with_columns(date=day.str.to_date("%Y-%m-%d"))
         rows = given.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
     except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"the table of laws has a value of another kind: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"the table of laws has a value of another kind: {reason}") from error
     rows = rows.drop_nulls(["law", "article", "text"])
     rows = rows.unique(["law", "date", "article"], keep="first", maintain_order=True)
     return rows.sort("law", "date", nulls_last=False, maintain_order=True)

@@ -10,7 +10,7 @@ text changes nothing. Numbers follow :mod:`models.codes.masking`, which also kee
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ import polars as pl
 
 from models.codes import citizen, uscc
 from models.codes.columns import Column, by_distinct
+from models.text.encoder import MARKUP
 from models.text.simplified import simplified
 
 Kind: TypeAlias = Literal[
@@ -133,9 +134,23 @@ def find_personal(text: str | None) -> tuple[Personal, ...]:
     """Return what :func:`mask` stars out, in order; spans of different kinds may overlap."""
     if not text:
         return ()
-    plain = simplified(text.translate(_WIDE))
-    found = {*_numbers(plain), *_homes(plain), *_names(plain)}
+    plain, at = _without_markup(simplified(text.translate(_WIDE)))
+    told = {*_numbers(plain), *_homes(plain), *_names(plain)}
+    found = {Personal(one.kind, at[one.start], at[one.end - 1] + 1) for one in told}
     return tuple(sorted(found, key=lambda one: (one.start, one.end, one.kind)))
+
+
+def _without_markup(text: str) -> tuple[str, Sequence[int]]:
+    """Return what is seen of a text, and where each character of that stands in it."""
+    if "<" not in text:
+        return text, range(len(text))
+    ends = [0, *(end for tag in MARKUP.finditer(text) for end in tag.span()), len(text)]
+    at = [
+        place
+        for start, end in zip(ends[::2], ends[1::2], strict=True)
+        for place in range(start, end)
+    ]
+    return "".join([text[place] for place in at]), at
 
 
 def mask(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from models.errors import ConfigError
-from models.text.bundle import TextBundle
+from models.settings import Settings
 from models.text.encoder import EncoderShape
 from models.text.engine import Wanted
 from models.text.taxonomy import load, taxonomy
@@ -21,7 +21,7 @@ from training.commands.shared import console
 from training.progress import progress
 from training.text.corpus import read_table, read_texts
 from training.text.distil import distil as distil_
-from training.text.evaluate import RESULT, Evaluation, load_bundles, race
+from training.text.evaluate import Evaluation, load_bundles, race, result_of
 from training.text.evaluate import evaluate as evaluate_
 from training.text.fit import fit as fit_
 from training.text.learn import Asked, Course, Place
@@ -49,7 +49,8 @@ WORK = "work"
 DataArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="DATA", help="Parquet or CSV: text, and leaf, severity or department; maybe split."
+        metavar="DATA",
+        help="Parquet or CSV: text, and leaf, severity or department; maybe split (train, test).",
     ),
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder to write.")]
@@ -72,7 +73,7 @@ BaseOption = Annotated[
 EpochsOption = Annotated[int, typer.Option(min=1, help="Times each text is learnt from.")]
 LengthOption = Annotated[int, typer.Option(min=8, help="Tokens of a text that are read.")]
 RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
-SeedOption = Annotated[int, typer.Option(help="Of every random choice.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
 EngineOption = Annotated[Wanted, typer.Option(help="What runs the transformer.")]
 
 
@@ -98,6 +99,8 @@ def pretrain(
     threads: ThreadsOption = None,
 ) -> None:
     """Pre-train an encoder by masked language modelling; run again to resume."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is there already, and is no folder; name another")
     with _options():
         plan = PretrainPlan(steps=steps, tokens=tokens, rate=rate, seed=seed)
         shape = EncoderShape(layers=layers, hidden=hidden, heads=heads, inner=inner)
@@ -136,8 +139,7 @@ def fit(
     threads: ThreadsOption = None,
 ) -> None:
     """Fit linear models, transformer and their mix, and write the verdict between them."""
-    if (out / FILE).exists():
-        raise ConfigError(f"{out}: holds a finished fit; name a new folder")
+    _check_free(out)
     with _options():
         plan = FitPlan(
             epochs=epochs,
@@ -168,20 +170,25 @@ def fit(
 
 @app.command()
 def evaluate(
-    fitted: Annotated[Path, typer.Argument(metavar="FITTED", help="Folder that fit wrote.")],
+    fitted: Annotated[
+        Path, typer.Argument(metavar="FITTED", help="Folder that fit wrote, or a single bundle.")
+    ],
     data: DataArgument,
     *,
     engine: EngineOption = "auto",
     near: Annotated[
         float | None,
-        typer.Option(help="Also measure without texts this near (cosine) to one learnt from."),
+        typer.Option(
+            min=0, max=1, help="Also measure without texts this near (cosine) to one learnt from."
+        ),
     ] = None,
     engines: Annotated[
         bool, typer.Option("--engines", help="Also race the engines, on at most 512 texts.")
     ] = False,
     threads: ThreadsOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="JSON to write; evaluation.json in FITTED by default.")
+        Path | None,
+        typer.Option(help="JSON to write; by default evaluation.json in a fit, beside a bundle."),
     ] = None,
 ) -> None:
     """Measure every model of a fit on the test part of a table, in one run."""
@@ -191,7 +198,7 @@ def evaluate(
         dear = bundles.get("encoder") or next(iter(bundles.values()))
         raced = race(dear, texts_of(part_of(frame, "test"))[:512], threads=threads)
         found = found.model_copy(update={"engines": raced})
-    written = out or fitted / RESULT
+    written = out or result_of(fitted)
     found.save(written)
     _show(found)
     typer.echo(f"evaluation: {written}")
@@ -199,7 +206,7 @@ def evaluate(
 
 @app.command()
 def distil(
-    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="Bundle to learn from.")],
+    teacher: text_models.BundleArgument,
     data: DataArgument,
     *,
     base: Annotated[str, typer.Option(help="The student: a folder, or a hub's name.")],
@@ -218,11 +225,13 @@ def distil(
     threads: ThreadsOption = None,
 ) -> None:
     """Teach a small encoder to answer as a larger one does."""
+    if out.exists():
+        raise ConfigError(f"{out}: is there already; name a new folder")
     with _options():
         plan = FitPlan(epochs=epochs, length=length, rate=rate, seed=seed, group=group)
     with progress("蒸馏") as advance:
         student = distil_(
-            TextBundle.load(teacher),
+            text_models.opened_bundle(teacher, Settings.load()),
             read_table(data),
             base,
             unlabelled=[one for source in text or () for one in read_texts(source)],
@@ -232,6 +241,16 @@ def distil(
             ),
         ).save(out)
     typer.echo(f"student: {out}  digest {student.digest[:12]}")
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder that a fit could not write to, before hours are spent on it."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is there already, and is no folder; name another")
+    if (out / FILE).exists():
+        raise ConfigError(f"{out}: holds a finished fit; name a new folder")
+    if half := next((out / kind for kind in TITLES if (out / kind).exists()), None):
+        raise ConfigError(f"{half}: is of a fit that was cut off; remove it, or name a new folder")
 
 
 @contextmanager

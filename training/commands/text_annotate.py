@@ -5,30 +5,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import ConfigError
+from models.errors import BundleError, ConfigError
+from models.logs import logger
 from models.settings import Settings
 from models.text.engine import Wanted
+from models.text.taxonomy import Taxonomy, load, taxonomy
 from training.commands.shared import LakeOption, open_lake
-from training.commands.text_models import opened_bundle
+from training.commands.text_models import BundleArgument, opened_bundle
 from training.progress import progress
 from training.text.annotate import READ
 from training.text.annotate import annotate as annotate_
 
 if TYPE_CHECKING:
+    from models.text.bundle import TextBundle
     from training.text.annotate import Annotated as Told
 
-BundleArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="Folder of a fitted text model, or a registered one: its champion."
-    ),
-]
 EngineOption = Annotated[Wanted, typer.Option(help="What runs the transformer.")]
 
 
@@ -48,6 +46,10 @@ def annotate(
     again: Annotated[
         bool, typer.Option("--again", help="Also read what this model has read before.")
     ] = False,
+    leaves: Annotated[
+        Path | None,
+        typer.Option("--taxonomy", help="The YAML it was fitted with; the package's by default."),
+    ] = None,
     engine: EngineOption = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
 ) -> None:
@@ -57,11 +59,23 @@ def annotate(
     wanted = {name: _columns(name) for name in table or READ}
     settings = Settings.load()
     opened = open_lake(settings, lake)
+    if not any(name in opened.tables() for name in wanted):
+        tables = " or ".join(wanted)
+        where = lake or settings.lake
+        raise ConfigError(f"{where}: has no table {tables}; import one, or name a lake by --lake")
     loaded = opened_bundle(bundle, settings)
+    known = taxonomy() if leaves is None else load(leaves)
+    _check(bundle, loaded, known)
     reader = Classifier(loaded, engine=engine, threads=threads)
     with progress("标注", len(wanted) * opened.buckets) as advance:
         done = annotate_(
-            opened, reader, model=loaded.digest, tables=wanted, again=again, advance=advance
+            opened,
+            reader,
+            model=loaded.digest,
+            tables=wanted,
+            known=known,
+            again=again,
+            advance=advance,
         )
     _show(done, loaded.digest)
 
@@ -70,6 +84,29 @@ def _columns(table: str) -> tuple[str, ...]:
     if table not in READ:
         raise ConfigError(f"--table {table}: texts of {', '.join(READ)} are read; name one of them")
     return READ[table]
+
+
+def _check(name: str, bundle: TextBundle, known: Taxonomy) -> None:
+    """Refuse a model whose leaves this taxonomy lacks; tell where it is another version of it."""
+    labels = next((head.labels for head in bundle.heads if head.name == "leaf"), None)
+    if labels is None:
+        raise BundleError(
+            f"{name}: does not answer with a leaf of the violation taxonomy; annotate with one "
+            "that was fitted on a table with a column 'leaf'"
+        )
+    try:
+        known.check(labels)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{name}: {error}; name the taxonomy that it was fitted with by --taxonomy"
+        ) from error
+    fitted = bundle.manifest.taxonomy_digest
+    if fitted != known.digest:
+        logger(__name__).warning(
+            "fitted with another taxonomy: its leaves are read by this one's codes",
+            fitted=fitted[:12],
+            read=known.digest[:12],
+        )
 
 
 def _show(done: tuple[Told, ...], digest: str) -> None:

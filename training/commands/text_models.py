@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 KEPT: Final = 10
 """The version was judged and not promoted."""
 
+BundleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Folder of a bundle, or of a fit: what won it; or a registered model: its champion.",
+    ),
+]
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="Id of a text model.")]
 
 
@@ -101,20 +108,20 @@ def promote(
 
 
 def opened_bundle(given: str, settings: Settings) -> TextBundle:
-    """Return the bundle in a folder, or the champion of a registered model.
+    """Return the bundle in a folder, what won the fit there, or a registered model's champion.
 
     Raises:
-        ConfigError: It is neither a folder nor an id.
+        ConfigError: It is neither such a folder nor an id.
     """
     from models.text.bundle import TextBundle
     from models.text.published import is_id
+    from training.text.registry import TextRegistry, winner
 
     if Path(given).exists() or not is_id(given):
         if not Path(given).exists():
             raise ConfigError(f"{given}: no such folder; name a bundle, or a registered text model")
-        return TextBundle.load(Path(given))
+        return TextBundle.load(winner(Path(given))[0])
     from models.published import CHAMPION
-    from training.text.registry import TextRegistry
 
     return TextRegistry.of(settings).load(given, CHAMPION)
 

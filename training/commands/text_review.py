@@ -17,6 +17,7 @@ from models.records.lake import Lake
 from models.settings import Settings
 from models.text.engine import Wanted
 from models.text.taxonomy import Taxonomy, load, taxonomy
+from training.commands.text_models import BundleArgument, opened_bundle
 from training.text.annotate import READ
 from training.text.review import all_labels, keep_labels, pool, to_learn, useful
 from training.text.sheet import read_sheet, write_sheet
@@ -35,7 +36,7 @@ def register(group: typer.Typer) -> None:
 
 @app.command()
 def export(
-    bundle: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a fitted text model.")],
+    bundle: BundleArgument,
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The .xlsx to write.")],
     *,
     count: Annotated[int, typer.Option(min=1, max=5000, help="Texts to write.")] = 200,
@@ -48,17 +49,16 @@ def export(
     ] = None,
     file: TaxonomyOption = None,
     engine: Annotated[Wanted, typer.Option(help="What runs the transformer.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the sample that is looked at.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample that is looked at.")] = 7,
 ) -> None:
     """Write the texts that are most worth a label, masked, with a list to choose from."""
-    from models.text.bundle import TextBundle
     from models.text.classifier import Classifier
 
     odd = [name for name in table or () if name not in READ]
     if odd:
         raise ConfigError(f"--table {odd[0]}: name one of {', '.join(READ)}")
     known, settings = _known(file), Settings.load()
-    loaded = TextBundle.load(bundle)
+    loaded = opened_bundle(bundle, settings)
     labels = next((head.labels for head in loaded.heads if head.name == "leaf"), None)
     if labels is None:
         raise BundleError(f"{bundle}: does not answer with a leaf; name a model that does")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from models.errors import FitError
 from models.text.heads import Floats, Head, places, width
 from models.text.linear import EVEN, Lead, Linear, ngrams
+from models.text.mask import STAR, mask
 from training.text.targets import Targets
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ class Vectorizer(Protocol):
         ...
 
 
-def vectorizer(at_least: int, *, lead: Lead = EVEN) -> Vectorizer:
+def vectorizer(at_least: int, *, grams: Callable[[str], list[str]] | None = None) -> Vectorizer:
     """Return scikit-learn's counter, with the n-grams that :mod:`models.text.linear` takes."""
     from sklearn.feature_extraction import text as counters
 
     make = cast("Callable[..., Vectorizer]", counters.TfidfVectorizer)
     return make(
-        analyzer=partial(ngrams, lengths=LENGTHS, lead=lead),
+        analyzer=grams or partial(ngrams, lengths=LENGTHS),
         min_df=at_least,
         sublinear_tf=True,
         dtype=np.float32,
@@ -88,8 +89,11 @@ class Counted:
 
 
 def count(texts: Sequence[str], *, at_least: int = 2, lead: Lead = EVEN) -> Counted:
-    """Count the n-grams seen in ``at_least`` texts; :class:`FitError` where there are none."""
-    made = vectorizer(min(at_least, max(1, len(texts))), lead=lead)
+    """Count the n-grams seen in ``at_least`` texts; :class:`FitError` where there are none.
+
+    None of personal data is: the n-grams are written down in the bundle.
+    """
+    made = vectorizer(min(at_least, max(1, len(texts))), grams=partial(_impersonal, lead=lead))
     try:
         rows = made.fit_transform(texts)
     except ValueError as error:
@@ -99,6 +103,10 @@ def count(texts: Sequence[str], *, at_least: int = 2, lead: Lead = EVEN) -> Coun
         ) from error
     grams = tuple(str(gram) for gram in made.get_feature_names_out())
     return Counted(rows, grams, made.idf_.astype(np.float32), lead)
+
+
+def _impersonal(text: str, *, lead: Lead) -> list[str]:
+    return [gram for gram in ngrams(mask(text) or "", LENGTHS, lead) if STAR not in gram]
 
 
 def fit_linear(counted: Counted, targets: Targets, *, c: float = 1.0, seed: int = 7) -> Linear:

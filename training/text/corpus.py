@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 _ENDS: Final = re.compile(r"[^。；！？\n]*(?:[。；！？\n]|$)")
+_UTF8: Final = "is not in UTF-8; save it in UTF-8"
 _WINDOW: Final = 64
 """Batches that are sorted by length together: enough to waste little padding, and still mixed."""
 
@@ -66,12 +67,22 @@ def read_texts(source: str) -> list[str]:
     if not path.is_file():
         raise SourceError(f"{source}: no such file; write FILE.txt, or FILE.parquet:COLUMN")
     if path.suffix == ".txt":
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in _lines(path) if line.strip()]
     frame = read_table(path)
     if column not in frame.columns:
         raise ConfigError(f"{source}: name one of its columns: {', '.join(frame.columns)}")
+    kind = frame.schema[column]
+    if kind.is_nested() or kind == pl.Binary():
+        raise ConfigError(f"{source}: holds {kind}; name a column of texts")
     kept = frame[column].cast(pl.String).drop_nulls()
     return kept.filter(kept.str.strip_chars() != "").to_list()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: {_UTF8} ({error.reason} at byte {error.start})") from error
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -82,6 +93,8 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return readers[path.suffix](path)
     except (OSError, pl.exceptions.PolarsError) as error:
+        if "utf" in str(error).lower():
+            raise SourceError(f"{path}: {_UTF8}") from error
         raise SourceError(f"{path}: cannot be read ({error})") from error
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import BundleError, ConfigError, MissingExtraError
-from models.text.bundle import TextBundle
+from models.text.bundle import MANIFEST, TextBundle
 from models.text.classifier import (
     EncoderReader,
     calibrated_probabilities,
@@ -76,17 +76,28 @@ class Evaluation(BaseModel):
 
 
 def load_bundles(folder: Path) -> dict[Model, TextBundle]:
-    """Return the bundles that a fit wrote under ``folder``, by kind of model.
+    """Return the bundles that a fit wrote under ``folder``, or the one that it is, by kind.
 
     Raises:
         ConfigError: There is none.
     """
+    if (folder / MANIFEST).is_file():
+        one = TextBundle.load(folder)
+        return {one.kind: one}
     there: list[Model] = [kind for kind in BY_COST if (folder / kind).is_dir()]
     if not there:
         raise ConfigError(
-            f"{folder}: holds none of {', '.join(BY_COST)}; name what xinjian text fit wrote"
+            f"{folder}: holds none of {', '.join(BY_COST)}; name what xinjian text fit wrote, "
+            "or a single bundle"
         )
     return {kind: TextBundle.load(folder / kind) for kind in there}
+
+
+def result_of(folder: Path) -> Path:
+    """Return where an evaluation is kept: a bundle's folder holds nothing but the bundle."""
+    if (folder / MANIFEST).is_file():
+        return folder.with_name(f"{folder.name}.{RESULT}")
+    return folder / RESULT
 
 
 def evaluate(
@@ -106,11 +117,16 @@ def evaluate(
 
     Raises:
         BundleError: The table has a label that a bundle does not know.
+        ConfigError: It has no text to measure by, or no label.
     """
     asked = part_of(frame, "test")
     if not asked.height:
         raise ConfigError("the table has no text in part 'test'; nothing can be measured")
     texts = [clean(text) for text in texts_of(asked)]
+    heads = next(iter(bundles.values())).heads
+    if not targets_of(asked, heads).known.any():
+        names = ", ".join(head.name for head in heads)
+        raise ConfigError(f"no text has a label for {names}; nothing can be measured")
     copies = None if near is None else _copies(frame, texts, near)
     measured: dict[Model, dict[str, Measured]] = {}
     rest: dict[Model, dict[str, Measured]] = {}

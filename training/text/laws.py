@@ -9,6 +9,8 @@ from typing import Final
 import polars as pl
 
 from models.codes import regions
+from models.errors import ConfigError
+from models.logs import logger
 from models.text import titles
 from models.text.laws import Laws
 from training.text.corpus import read_table
@@ -32,10 +34,17 @@ def import_laws(source: Path, home: Path) -> Laws:
 
     Raises:
         SourceError: The file cannot be read.
-        ConfigError: It lacks a column, or a value is of another kind.
+        ConfigError: It lacks a column, a value is of another kind, or no row is an article.
     """
     table = read_table(source)
     laws = Laws.of(_placed(table) if CATEGORY in table.columns else table)
+    if laws.articles.is_empty():
+        raise ConfigError(f"{source}: has no row with law, article and text; nothing was changed")
+    if left := table.height - laws.articles.height:
+        logger(__name__).warning(
+            "rows left out: without law, article or text, or an article of one version again",
+            rows=left,
+        )
     laws.save(home / KEPT)
     return laws
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 import numpy as np
 
-from models.errors import BundleError, FitError
+from models.errors import BundleError, ConfigError, FitError
 from models.logs import logger
 from models.text.engine import cpu_has_bf16
 from models.text.untyped import bytes_of, seed_all, tensors_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Precision = Literal["bf16", "fp32"]
 Asked = Literal["auto", "bf16", "fp32"]
 CHECKPOINT: Final = "checkpoint"
+_DEVICE: Final = re.compile(r"cpu|cuda(?::\d{1,3})?")
 _STATE: Final = "state.safetensors"
 _PROGRESS: Final = "state.json"
 
@@ -46,10 +48,13 @@ class Place:
         be imitated, slower than float32.
 
         Raises:
+            ConfigError: There is no such kind of device.
             FitError: CUDA is asked for and there is none.
         """
         import torch
 
+        if device is not None and not _DEVICE.fullmatch(device):
+            raise ConfigError(f"--device {device}: cpu, cuda or cuda:N is needed")
         there = torch.cuda.is_available()
         if device is not None and device.startswith("cuda") and not there:
             raise FitError(f"--device {device}: torch sees no CUDA device here; use --device cpu")

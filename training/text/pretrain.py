@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.errors import FitError
 from models.logs import logger
 from models.text.encoder import (
+    SPECIAL,
     EncoderShape,
     character_tokenizer,
     masked_model,
@@ -112,6 +113,8 @@ def pretrain(
     seed_step(plan.seed, 0)
     if base is None:
         vocabulary = vocabulary_of(cut)
+        if len(vocabulary) == len(SPECIAL):
+            raise FitError("no character is seen five times in these texts; give more of them")
         tokenizer = character_tokenizer(vocabulary)
         model = new_masked_model(shape or EncoderShape(), len(vocabulary))
     else:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import polars as pl
 
 from models.errors import ConfigError, SourceError
+from models.text.mask import mask
 from models.text.taxonomy import Taxonomy
 from models.yaml import nearest
 from training.sources.excel import read_excel
@@ -99,7 +101,8 @@ def read_sheet(
     """
     codes = frozenset(leaf.code for leaf in known.leaves)
     filled = [row for row in _rows(path) if row.said("leaf")]
-    wrong = [mistake for row in filled for mistake in row.mistakes(codes, reviewer)]
+    wrong = [mistake for row in filled for mistake in row.mistakes(codes, on, reviewer)]
+    wrong += _contrary(filled, reviewer)
     if wrong:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise ConfigError("\n".join([f"{path}: nothing was imported", *wrong[:_SHOWN], *more]))
@@ -119,28 +122,33 @@ class _Row:
     def said(self, column: str) -> str | None:
         return (self.cells[column] or "").strip() or None
 
-    def mistakes(self, codes: Collection[str], reviewer: str | None) -> Iterator[str]:
+    def mistakes(self, codes: Collection[str], today: date, reviewer: str | None) -> Iterator[str]:
         code = self.code
         if code not in {*codes, NONE}:
             hint = nearest(code, codes)
             hint = "; choose from the list" if "allowed" in hint else hint
-            yield f"{self._cell('leaf')}: '{self.said('leaf')}' is no leaf of the taxonomy{hint}"
+            yield f"{self.cell('leaf')}: '{self.said('leaf')}' is no leaf of the taxonomy{hint}"
         if self.said("reviewer") is None and reviewer is None:
-            yield f"{self._cell('reviewer')}: nobody is named; fill it in, or say --reviewer"
+            yield f"{self.cell('reviewer')}: nobody is named; fill it in, or say --reviewer"
         if self.said("reviewed_on") is not None and self._day is None:
-            yield f"{self._cell('reviewed_on')}: '{self.said('reviewed_on')}': write YYYY-MM-DD"
+            yield f"{self.cell('reviewed_on')}: '{self.said('reviewed_on')}': write YYYY-MM-DD"
+        if self._day is not None and self._day > today:
+            yield f"{self.cell('reviewed_on')}: {self._day} is to come; write the day of the review"
+        if self.said("confidence") is not None and self._confidence is None:
+            yield f"{self.cell('confidence')}: '{self.said('confidence')}' is no number; leave it"
         if self.said("text_id") is None or self.said("text") is None:
-            yield f"{self._cell('text')}: the row has lost its text; export it again"
+            yield f"{self.cell('text')}: the row has lost its text; export it again"
 
     def label(self, on: date, reviewer: str | None) -> dict[str, str | float | date | None]:
-        confidence = self.said("confidence")
         proposed = self.said("proposed")
         return {
-            **{name: self.said(name) for name in ("text_id", "table", "note", "model", "taxonomy")},
-            "text": self.cells["text"],
+            **{name: self.said(name) for name in ("text_id", "table", "model", "taxonomy")},
+            # Cells can be written over, so what comes back is masked like what went out.
+            "text": mask(self.cells["text"]),
+            "note": mask(self.said("note")),
             "leaf": None if self.code == NONE else self.code,
             "proposed": proposed and proposed.split()[0],
-            "confidence": float(confidence) if confidence else None,
+            "confidence": self._confidence,
             "reviewer": self.said("reviewer") or reviewer,
             "reviewed_on": self._day or on,
         }
@@ -150,6 +158,14 @@ class _Row:
         return (self.said("leaf") or "").split()[0]
 
     @property
+    def _confidence(self) -> float | None:
+        try:
+            found = float(self.said("confidence") or "")
+        except ValueError:
+            return None
+        return found if isfinite(found) else None
+
+    @property
     def _day(self) -> date | None:
         found = re.match(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})", self.said("reviewed_on") or "")
         try:
@@ -157,8 +173,21 @@ class _Row:
         except ValueError:
             return None
 
-    def _cell(self, column: str) -> str:
+    def cell(self, column: str) -> str:
         return f"cell {chr(ord('A') + list(HEADINGS).index(column))}{self.line}"
+
+
+def _contrary(filled: Sequence[_Row], reviewer: str | None) -> Iterator[str]:
+    """Name the rows in which one reviewer says something else of a text on the same day."""
+    seen: dict[tuple[str | None, ...], _Row] = {}
+    for row in filled:
+        who = row.said("reviewer") or reviewer
+        first = seen.setdefault((row.said("text_id"), who, row.said("reviewed_on")), row)
+        if first.code != row.code:
+            yield (
+                f"{row.cell('leaf')}: the text of line {first.line} has another label there; "
+                "leave one of them"
+            )
 
 
 def _rows(path: Path) -> Iterator[_Row]:

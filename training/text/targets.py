@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.errors import ConfigError, FitError
+from models.errors import BundleError, ConfigError, FitError
 from models.features.text import SEVERITIES
 from models.text.heads import Floats, Head, check_labels, places, width
 
@@ -57,18 +57,41 @@ def learn_heads(
         FitError: A head has fewer than two labels, or one that its taxonomy does not know.
     """
     named = [name for name in HEADS if name in frame.columns]
+    for name in named:
+        _check_labels(frame, name)
     if TEXT not in frame.columns or not named:
         raise ConfigError(
             f"the table has the columns {', '.join(frame.columns)}; it needs '{TEXT}' and at "
             f"least one of {', '.join(HEADS)}"
         )
+    _check_text(frame)
     return tuple(_head(name, frame[name], (parents or {}).get(name)) for name in named)
+
+
+def _check_text(frame: pl.DataFrame) -> None:
+    if not _plain(frame.schema[TEXT]):
+        raise ConfigError(f"column {TEXT}: holds {frame.schema[TEXT]}; it needs text")
+
+
+def _plain(kind: pl.DataType) -> bool:
+    return kind.is_integer() or isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Null)
+
+
+def _check_labels(frame: pl.DataFrame, name: str) -> None:
+    kind = frame.schema[name]
+    inner = cast("pl.DataType", kind.inner) if isinstance(kind, pl.List) else kind
+    if not _plain(inner):
+        raise ConfigError(
+            f"column {name}: holds {kind}; it needs text or whole numbers, or lists of them"
+        )
 
 
 def _head(name: str, column: pl.Series, parents: Mapping[str, str] | None) -> Head:
     many = isinstance(column.dtype, pl.List)
     flat = column.explode() if many else column
     seen = cast("list[str]", flat.drop_nulls().cast(pl.String).unique().sort().to_list())
+    if any(not label.strip() for label in seen):
+        raise ConfigError(f"column {name}: a label is blank; set it to null where it is unknown")
     if len(seen) < 2:
         raise FitError(
             f"column {name}: {len(seen)} label(s); a head needs at least two to tell apart"
@@ -76,7 +99,7 @@ def _head(name: str, column: pl.Series, parents: Mapping[str, str] | None) -> He
     known = parents.keys() if parents is not None else (SEVERITIES if name == "severity" else seen)
     if odd := [label for label in seen if label not in known]:
         raise FitError(
-            f"column {name}: {', '.join(odd[:5])} is no label of the "
+            f"column {name}: {', '.join(label[:24] for label in odd[:5])} is no label of the "
             f"{'taxonomy' if parents else 'head'}; correct it, or set it to null"
         )
     labels = tuple(label for label in known if label in seen)
@@ -91,10 +114,12 @@ def targets_of(frame: pl.DataFrame, heads: Sequence[Head]) -> Targets:
     for number, (head, columns) in enumerate(zip(heads, places(heads).values(), strict=True)):
         if head.name not in frame.columns:
             continue
+        _check_labels(frame, head.name)
         column = frame[head.name]
         rows = frame.select(pl.col(head.name).alias("label")).with_row_index("row").drop_nulls()
         if isinstance(column.dtype, pl.List):
             rows = rows.explode("label").drop_nulls()
+            _check_single(head, rows["row"])
         said = cast("list[str]", rows["label"].cast(pl.String).to_list())
         check_labels(head, said)
         place = {label: columns.start + place for place, label in enumerate(head.labels)}
@@ -103,8 +128,23 @@ def targets_of(frame: pl.DataFrame, heads: Sequence[Head]) -> Targets:
     return Targets(tuple(heads), values, known)
 
 
+def _check_single(head: Head, rows: pl.Series) -> None:
+    twice = rows.filter(rows.is_duplicated())
+    if head.kind == "one" and twice.len():
+        row, count = twice[0], int((rows == twice[0]).sum())
+        raise BundleError(
+            f"head {head.name}: row {row + 1} has {count} labels, and this model gives exactly "
+            "one; leave one, or fit with lists of labels"
+        )
+
+
 def texts_of(frame: pl.DataFrame) -> list[str]:
-    """Return the texts of a table, null as blank."""
+    """Return the texts of a table, null as blank; :class:`ConfigError` where it has none."""
+    if TEXT not in frame.columns:
+        raise ConfigError(
+            f"the table has the columns {', '.join(frame.columns)}; it needs '{TEXT}'"
+        )
+    _check_text(frame)
     return cast("list[str]", frame[TEXT].cast(pl.String).fill_null("").to_list())
 
 
@@ -120,8 +160,23 @@ def digest_of(frame: pl.DataFrame) -> str:
 
 
 def part_of(frame: pl.DataFrame, split: str) -> pl.DataFrame:
-    """Return the rows of a part; all of them where the table has no ``split``."""
-    return frame.filter(pl.col(SPLIT) == split) if SPLIT in frame.columns else frame
+    """Return the rows of a part; all of them where the table has no ``split``.
+
+    Raises:
+        ConfigError: The column names no such part.
+    """
+    if SPLIT not in frame.columns or not frame.height:
+        return frame
+    if frame.schema[SPLIT].is_numeric() or frame.schema[SPLIT].is_nested():
+        raise ConfigError(f"column {SPLIT}: holds {frame.schema[SPLIT]}; write train or test")
+    part = frame.filter(pl.col(SPLIT).cast(pl.String) == split)
+    if part.is_empty():
+        named = frame[SPLIT].cast(pl.String).unique().sort().fill_null("nothing").head(5)
+        raise ConfigError(
+            f"the table has no text in part '{split}': column {SPLIT} is to say train or test, and "
+            f"it names {', '.join(name[:24] for name in named)}"
+        )
+    return part
 
 
 def held_out(
@@ -165,6 +220,8 @@ def _units(frame: pl.DataFrame, group: str | None) -> tuple[int, npt.NDArray[np.
     """Return how many rows or groups there are, and each row's number among them."""
     if group is not None and group not in frame.columns:
         raise ConfigError(f"--group {group}: the table has {', '.join(frame.columns)}")
+    if group is not None and not (_plain(frame.schema[group]) or frame.schema[group].is_temporal()):
+        raise ConfigError(f"--group {group}: holds {frame.schema[group]}; it needs single values")
     keys = frame[group] if group else pl.Series(np.arange(frame.height))
     codes = keys.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
     return (int(codes.max()) + 1 if codes.size else 0), codes

@@ -93,6 +93,35 @@ def test_a_very_long_text_is_cut_before_anything_else() -> None:
     assert len(clean("食" * 100_000)) == LONGEST_TEXT
 
 
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<p class='x'> </p>" * 4_000,
+        f'<img src="data:image/png;base64,{"iVBORw0K" * 12_000}">',
+        "<!-- 无 -->" * 9_000,
+        "<STYLE>p { color: red }</style><script>var 食 = 1;</script>" * 900,
+        "\n" * 90_000,
+    ],
+)
+def test_what_stands_behind_long_markup_is_read(markup: str) -> None:
+    text = f"投诉：{markup}食品"
+    read = clean(text)
+    assert read.split() == ["投诉：", "食品"]
+    assert read.index("食") == text.rindex("食品")
+    assert plain(text) == "投诉: 食品"
+
+
+def test_only_what_is_read_counts_towards_the_longest_text() -> None:
+    read = clean("<b>食</b>" * LONGEST_TEXT + "多" * 9)
+    assert read.count("食") == LONGEST_TEXT
+    assert "多" not in read
+
+
+@pytest.mark.parametrize("text", ["罚款<5 万，且 x<y", "若 a <b 则 c", "<a<a<a", '<a x="="'])
+def test_what_only_looks_like_markup_stays(text: str) -> None:
+    assert clean(text) == text
+
+
 @given(st.text(st.characters(codec=None)))
 def test_every_text_can_be_read(text: str) -> None:
     read = clean(text)

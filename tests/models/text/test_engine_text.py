@@ -19,6 +19,7 @@ from models.text.engine import (
     Engine,
     EngineName,
     Ids,
+    Run,
     Wanted,
     cpu_has_bf16,
     open_engine,
@@ -102,6 +103,30 @@ def test_what_is_not_installed_is_passed_over(monkeypatch: pytest.MonkeyPatch) -
     assert chosen.name == "onnx"
     if preferred()[0][0] != "onnx":
         assert "is not installed" in chosen.reason
+
+
+def test_an_engine_whose_memory_is_full_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Run:
+        raise MemoryError
+
+    order = (("torch", "onnx"), "in a test")
+    monkeypatch.setattr(engines, "preferred", lambda: order)
+    monkeypatch.setitem(engines._OPENERS, "torch", full)
+    opened = open_engine(parts.encoder_part(), threads=1)
+    assert (opened.name, opened.reason) == ("onnx", "in a test; torch lacks memory")
+    with pytest.raises(ModelError, match=r"engine torch: .* memory.*such as onnx"):
+        open_engine(parts.encoder_part(), want="torch")
+
+
+def test_a_model_too_large_for_the_device_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.nn.Module, "to", refuse)
+    with pytest.raises(ModelError, match="does not fit into its device's memory"):
+        open_engine(parts.encoder_part(), want="torch")
 
 
 def test_an_asked_engine_that_is_not_installed_names_its_extra(

@@ -211,3 +211,8 @@ def test_integrated_gradients_give_evidence_of_a_transformer() -> None:
         text, scorer_of(Classifier(bundle, engine="torch"), "leaf", "F04"), finder
     )
     assert all(0 <= span.start < span.end <= len(text) for span in found)
+
+
+def test_markup_is_no_evidence_and_hides_none() -> None:
+    text = "<p style='a'> </p>" * 500 + "销售过期食品，<b>已改正</b>"
+    assert [text[start:end] for start, end in pieces(text)] == ["销售过期食品", "已改正"]

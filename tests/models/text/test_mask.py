@@ -156,3 +156,17 @@ def test_long_texts_take_no_time_and_leave_nothing_out(unit: str) -> None:
     assert time.process_time() - begun < 8
     assert shown is not None
     assert "19900101" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("当事人：<b class='x'>张三丰</b>，到场", "当事人：<b class='x'>张**</b>，到场"),
+        ("电话<br/>13800001234", "电话<br/>13*********"),
+        ("身份证<i>110101<b>19900307</b>4514</i>", f"身份证<i>11{'*' * 23}</i>"),
+    ],
+)
+def test_markup_hides_nobody(text: str, shown: str) -> None:
+    masked = mask(text)
+    assert masked == shown
+    assert mask(masked) == masked

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import typer
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from models.errors import BundleError, ConfigError, LakeMissingError
@@ -17,9 +18,10 @@ from models.features import text as text_features
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
 from models.records.reading import LakeRecords
-from models.text.bundle import Answering, TextBundle
+from models.text.bundle import Answering, TextBundle, TextManifest
 from models.text.heads import Head
 from models.text.linear import Linear
+from models.text.taxonomy import DATA, taxonomy
 from tests.models.features.firms import AS_OF, FIRMS, frame, penalty, scenario
 from training.commands.text_annotate import register
 from training.text.annotate import Annotated, annotate
@@ -222,12 +224,19 @@ def test_what_cannot_be_annotated_is_said(lake: Lake) -> None:
     assert "violation_leaf" not in _read(lake).columns
 
 
-def _bundle(folder: Path) -> Path:
-    head = Head(name="leaf", labels=("F04", "M07"))
+def _bundle(
+    folder: Path,
+    labels: tuple[str, str] = ("F04", "M07"),
+    *,
+    name: str = "leaf",
+    digest: str | None = None,
+) -> Path:
+    head = Head(name=name, labels=labels)
     weights = np.array([[9, 0], [0, 9]], dtype=np.float32)
     nothing = np.zeros(2, dtype=np.float32)
     linear = Linear(("过期", "广告"), (2, 2), np.ones(2, dtype=np.float32), weights, nothing)
-    TextBundle((Answering(head=head, share=0),), linear=linear).save(folder)
+    manifest = TextManifest(taxonomy_digest=taxonomy().digest if digest is None else digest)
+    TextBundle((Answering(head=head, share=0),), linear=linear, manifest=manifest).save(folder)
     return folder
 
 
@@ -247,3 +256,53 @@ def test_the_command_annotates_and_says_so(
     wrong = CliRunner().invoke(app, ["annotate", str(bundle), "--table", "inspection"])
     assert isinstance(wrong.exception, ConfigError)
     assert "penalty, complaint" in str(wrong.exception)
+
+
+def _command(home: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> str:
+    monkeypatch.setenv("XINJIAN_HOME", str(home))
+    app = typer.Typer()
+    register(app)
+    app.command("other")(lambda: None)
+    done = CliRunner().invoke(app, ["annotate", *map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_a_lake_with_nothing_to_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="lake: has no table penalty or complaint"):
+        _command(tmp_path, monkeypatch, _bundle(tmp_path / "model"))
+
+
+def test_a_model_of_another_taxonomy_reads_only_by_it(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "leaves.yaml"
+    file.write_text(DATA.read_text(encoding="utf-8").replace("code: M07", "code: M77"), "utf-8")
+    own = _bundle(tmp_path / "own", ("F04", "M77"))
+    with pytest.raises(ConfigError, match=r"own: .*no leaf 'M77'.*--taxonomy"):
+        _command(tmp_path, monkeypatch, own)
+    assert "violation_leaf" not in _read(lake).columns
+    _command(tmp_path, monkeypatch, own, "--taxonomy", file)
+    assert set(_read(lake)["violation_leaf"].drop_nulls()) == {"F04", "M77"}
+
+
+def test_another_version_of_the_taxonomy_is_told(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del lake
+    with capture_logs() as told:
+        _command(tmp_path, monkeypatch, _bundle(tmp_path / "old", digest="0" * 64))
+    assert [one["fitted"] for one in told if one["log_level"] == "warning"] == ["0" * 12]
+    with capture_logs() as told:
+        _command(tmp_path, monkeypatch, _bundle(tmp_path / "new"))
+    assert not [one for one in told if one["log_level"] == "warning"]
+
+
+def test_a_model_without_leaves_is_refused_before_it_reads(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del lake
+    with pytest.raises(BundleError, match="column 'leaf'"):
+        _command(tmp_path, monkeypatch, _bundle(tmp_path / "model", name="department"))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -106,6 +108,7 @@ def test_a_base_that_is_none_is_refused_before_anything_is_written(
         (("pretrain", "--layers", "0"), r"--layers 0: "),
         (("pretrain", "--hidden", "10", "--heads", "4"), "10 is not a multiple of heads 4"),
         (("distil", "--rate", "-1"), r"--rate -1\.0: "),
+        (("fit", "--base", "x", "--device", "tpu"), "--device tpu: cpu, cuda or cuda:N"),
     ],
 )
 def test_an_option_out_of_range_is_named(
@@ -127,3 +130,71 @@ def test_a_base_without_a_tokenizer_is_named(data: Path, base: Path, tmp_path: P
         (tmp_path / name).write_bytes((base / name).read_bytes())
     with pytest.raises(ConfigError, match=r"has no tokenizer \(tokenizer\.json or vocab\.txt\)"):
         _run("fit", data, "--out", tmp_path / "out", "--base", tmp_path, "--validation", "0.25")
+
+
+@pytest.mark.parametrize("command", ["fit", "distil", "pretrain"])
+def test_where_nothing_can_be_written_is_said_first(
+    command: str, data: Path, linear: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("x", encoding="utf-8")
+    given: dict[str, tuple[str | Path, ...]] = {
+        "fit": (data,),
+        "pretrain": ("--text", f"{data}:text"),
+        "distil": (linear, data, "--base", "./missing"),
+    }
+    with pytest.raises(ConfigError, match="out: is there already"):
+        _run(command, *given[command], "--out", tmp_path / "out")
+
+
+def test_half_a_fit_is_said_before_another_begins(data: Path, linear: Path, tmp_path: Path) -> None:
+    shutil.copytree(linear / "linear", tmp_path / "out" / "linear")
+    with pytest.raises(ConfigError, match="linear: is of a fit that was cut off; remove it"):
+        _run("fit", data, "--out", tmp_path / "out")
+
+
+def test_a_seed_is_not_negative(data: Path, tmp_path: Path) -> None:
+    for command in ("fit", "pretrain", "distil"):
+        shown = _run(command, data, "--seed", "-1")
+        assert shown.exit_code == 2
+        assert "greater than or equal to 0" in shown.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_won_a_fit_is_what_its_folder_means(linear: Path, data: Path, base: Path) -> None:
+    out = linear.parent / "taught"
+    words = ("distil", linear, data, "--base", base, "--out", out, "--epochs", "1")
+    assert _run(*words, "--length", "32", "--device", "cpu").exit_code == 0
+    verdict = json.loads((linear / "verdict.json").read_text(encoding="utf-8"))
+    teacher = TextBundle.load(linear / verdict["winner"]).digest
+    assert TextBundle.load(out).manifest.params["teacher"] == teacher
+
+
+def test_an_evaluation_without_labels_is_refused(linear: Path, tmp_path: Path) -> None:
+    unlabelled = tmp_path / "texts.parquet"
+    world(60).select("text", "split").write_parquet(unlabelled)
+    with pytest.raises(ConfigError, match="no text has a label for leaf, severity, department"):
+        _run("evaluate", linear, unlabelled, "--out", tmp_path / "found.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xb3\xac\xb9\xfd\xb1\xa3", "save it in UTF-8"), ("少".encode(), "no character is seen")],
+)
+def test_texts_that_cannot_be_pre_trained_on_are_said(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(XinjianError, match=said):
+        _run("pretrain", "--text", tmp_path / "a.txt", "--out", tmp_path / "out")
+
+
+def test_texts_in_a_column_of_lists_are_refused(tmp_path: Path) -> None:
+    pl.DataFrame({"text": [["甲"]]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"a\.parquet:text: holds List"):
+        _run("pretrain", "--text", f"{tmp_path / 'a.parquet'}:text", "--out", tmp_path / "out")
+
+
+def test_a_table_in_another_encoding_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,leaf\n超过,F04\n".encode("gbk"))
+    with pytest.raises(XinjianError, match="save it in UTF-8"):
+        _run("fit", tmp_path / "a.csv", "--out", tmp_path / "out")

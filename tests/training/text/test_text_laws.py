@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import typer
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from models.errors import ConfigError, SourceError
@@ -70,6 +71,29 @@ def test_what_is_no_table_of_laws_is_refused(tmp_path: Path) -> None:
     TABLE.drop("law").write_parquet(path)
     with pytest.raises(ConfigError, match="lacks law"):
         import_laws(path, tmp_path)
+
+
+def test_a_table_without_articles_leaves_the_laws_as_they_are(source: Path, tmp_path: Path) -> None:
+    import_laws(source, tmp_path)
+    TABLE.clear().write_parquet(source)
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        import_laws(source, tmp_path)
+    assert Laws.read(tmp_path / KEPT).articles.height == len(ROWS)
+
+
+def test_rows_that_are_left_out_are_told(source: Path, tmp_path: Path) -> None:
+    other = TABLE.head(1).with_columns(text=pl.lit("同一条的另一段"))
+    pl.concat([TABLE, other, TABLE.head(1).with_columns(law=None)]).write_parquet(source)
+    with capture_logs() as told:
+        import_laws(source, tmp_path)
+    assert [one["rows"] for one in told if one["log_level"] == "warning"] == [2]
+
+
+def test_a_day_that_is_none_is_said_in_one_line(source: Path, tmp_path: Path) -> None:
+    TABLE.with_columns(date=pl.lit("2021-13-01")).write_parquet(source)
+    with pytest.raises(ConfigError, match="2021-13-01") as raised:
+        import_laws(source, tmp_path)
+    assert "\n" not in str(raised.value)
 
 
 def test_the_command_says_what_it_kept(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from models.text.calibrate import HeadCalibration
 from models.text.heads import Head
 from models.text.linear import Linear
 from models.text.published import KIND
+from tests.models.features.firms import frame
 from training.commands.text import app
 from training.registry import Registry
 from training.text.promotion import LOOSER, compare, judged, replace
@@ -32,7 +33,13 @@ WORDS = ("食品", "排放")
 NAME = "complaints"
 
 
-def bundle(right: float = 1.0, *, labels: tuple[str, ...] = LABELS, made: int = 1) -> TextBundle:
+def bundle(
+    right: float = 1.0,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    made: int = 1,
+    name: str = "department",
+) -> TextBundle:
     """Return a bundle that answers by two words; ``right`` below 0 makes it answer wrongly."""
     weights = np.zeros((2, len(labels)), dtype=np.float32)
     weights[0, 0] = weights[1, 1] = 4 * right
@@ -40,7 +47,7 @@ def bundle(right: float = 1.0, *, labels: tuple[str, ...] = LABELS, made: int = 
         WORDS, (2, 2), np.ones(2, dtype=np.float32), weights, np.zeros(len(labels), np.float32)
     )
     answering = Answering(
-        head=Head(name="department", labels=labels),
+        head=Head(name=name, labels=labels),
         share=0,
         calibration=HeadCalibration(threshold=0.5),
     )
@@ -267,9 +274,13 @@ def test_the_commands_register_list_and_promote(registry: TextRegistry, tmp_path
 
 
 def test_the_champion_annotates_by_its_name(registry: TextRegistry, tmp_path: Path) -> None:
+    row = {"happened_on": date(2024, 6, 1), "content": "食品问题", "kind": "complaint"}
+    Lake.open(tmp_path / "lake", buckets=2).merge("complaint", frame("complaint", [row]))
     with pytest.raises(RegistryError, match="no model of text 'complaints'"):
         _run("annotate", NAME, "--lake", tmp_path / "lake")
-    _two(registry, tmp_path, bundle(), bundle(0.9, made=2))
+    leaves = ("F04", "M07")
+    first = bundle(labels=leaves, name="leaf")
+    _two(registry, tmp_path, first, bundle(0.9, made=2, labels=leaves, name="leaf"))
     done = _run("annotate", NAME, "--lake", tmp_path / "lake")
     assert registry.find(NAME, "champion").digest[:12] in done.output
     with pytest.raises(ConfigError, match="no such folder"):

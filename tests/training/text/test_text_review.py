@@ -175,6 +175,12 @@ def test_what_was_filled_in_comes_back(lake: Lake, tmp_path: Path) -> None:
         ({"leaf": "F04", "reviewer": "甲", "reviewed_on": "昨天"}, "cell J3: '昨天'"),
         ({"leaf": "F04", "reviewer": "甲", "reviewed_on": "2026-13-01"}, "cell J3"),
         ({"leaf": "F04", "reviewer": "甲", "text": ""}, "cell C3: the row has lost its text"),
+        (
+            {"leaf": "F04", "reviewer": "甲", "reviewed_on": "2026-11-23"},
+            "J3: 2026-11-23 is",
+        ),
+        ({"leaf": "F04", "reviewer": "甲", "confidence": "高"}, "cell E3: '高' is no number"),
+        ({"leaf": "F04", "reviewer": "甲", "confidence": "nan"}, "cell E3: 'nan' is no number"),
     ],
 )
 def test_a_mistake_is_named_by_its_cell_and_nothing_is_read(
@@ -186,6 +192,28 @@ def test_a_mistake_is_named_by_its_cell_and_nothing_is_read(
     _fill(path, 3, **cells)
     with pytest.raises(ConfigError, match=said):
         read_sheet(path, known=taxonomy(), on=ON)
+
+
+def test_a_text_labelled_twice_is_refused(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    rows = _exported(lake, path)
+    _fill(path, 2, leaf="F04", reviewer="甲")
+    _fill(path, 4, leaf="M07", reviewer="甲", text_id=rows["text_id"][0])
+    with pytest.raises(ConfigError, match="cell H4: the text of line 2 has another label"):
+        read_sheet(path, known=taxonomy(), on=ON)
+    _fill(path, 4, leaf="F04")
+    assert read_sheet(path, known=taxonomy(), on=ON).height == 2
+    _fill(path, 4, leaf="M07", reviewer="乙")
+    assert read_sheet(path, known=taxonomy(), on=ON).height == 2
+
+
+def test_what_people_write_into_the_sheet_is_masked(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    _exported(lake, path)
+    said = "当事人张三丰，电话13800001234"
+    _fill(path, 2, leaf="F04", reviewer="甲", text=said, note=said)
+    (told,) = read_sheet(path, known=taxonomy(), on=ON).to_dicts()
+    assert told["text"] == told["note"] == "当事人张**，电话13*********"
 
 
 def test_what_is_no_such_sheet_is_refused(tmp_path: Path) -> None:
@@ -257,5 +285,8 @@ def test_the_commands_go_round(lake: Lake, tmp_path: Path, monkeypatch: pytest.M
     assert "1 labels" in run("import", path)
     assert "there already" in run("import", path)
     assert "3 of 3" in run("export", tmp_path / "model", tmp_path / "b.xlsx")
+    (tmp_path / "fitted").mkdir()
+    with pytest.raises(ConfigError, match=r"neither verdict\.json nor manifest\.json"):
+        run("export", tmp_path / "fitted", tmp_path / "b.xlsx")
     assert "1 labelled" in run("labels", tmp_path / "c.parquet")
     assert pl.read_parquet(tmp_path / "c.parquet")["leaf"].to_list() == ["F04"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -193,3 +194,85 @@ def test_one_label_alone_is_always_the_answer() -> None:
 def test_texts_with_nothing_in_them_cannot_be_counted() -> None:
     with pytest.raises(FitError, match="no character n-gram"):
         count([clean(None), " "])
+
+
+def test_no_gram_of_a_person_is_learnt() -> None:
+    texts = [f"当事人欧阳建国，电话13812345678，销售{n}次过期食品" for n in range(4)]
+    grams = set(count(texts).grams)
+    assert {"过期食", "当事人"} <= grams
+    assert not {gram for gram in grams if set(gram) & set("阳建国") or gram in {"234", "456"}}
+    assert not {gram for gram in grams if "*" in gram}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("text", pl.concat_list("text")),
+        ("text", pl.lit(b"\xff")),
+        ("text", pl.struct("text")),
+        ("leaf", pl.struct("leaf")),
+        ("leaf", pl.lit(0.5)),
+        ("leaf", pl.concat_list(pl.struct("leaf"))),
+        ("severity", pl.lit(b"x")),
+    ],
+)
+def test_a_column_of_another_kind_is_named(column: str, value: pl.Expr) -> None:
+    heads = learn_heads(world())
+    frame = world().with_columns(value.alias(column))
+    with pytest.raises(ConfigError, match=f"column {column}: holds "):
+        learn_heads(frame)
+    with pytest.raises(ConfigError, match=f"column {column}: holds "):
+        _read(frame, heads)
+
+
+def _read(frame: pl.DataFrame, heads: Sequence[Head]) -> None:
+    texts_of(frame)
+    targets_of(frame, heads)
+
+
+def test_labels_may_be_whole_numbers_or_categories() -> None:
+    for kind in (pl.Int64, pl.Categorical):
+        frame = world().with_columns(
+            leaf=pl.when(pl.col("leaf") == "E02")
+            .then(pl.lit("1"))
+            .otherwise(pl.lit("2"))
+            .cast(kind)
+        )
+        assert learn_heads(frame)[0].labels == ("1", "2")
+
+
+def test_a_blank_label_is_refused() -> None:
+    with pytest.raises(ConfigError, match="column department: a label is blank"):
+        learn_heads(world().with_columns(department=pl.lit(" ")))
+
+
+def test_two_labels_where_one_holds_are_refused() -> None:
+    heads = learn_heads(world())
+    frame = world().with_columns(leaf=pl.concat_list("leaf", pl.lit("F04")))
+    with pytest.raises(BundleError, match="head leaf: row 1 has 2 labels"):
+        targets_of(frame.filter(pl.col("leaf").list.first() != "F04"), heads)
+
+
+def test_a_label_that_is_a_whole_text_is_not_shown_in_full() -> None:
+    heads = learn_heads(world())
+    with pytest.raises(BundleError) as raised:
+        targets_of(world().with_columns(leaf=pl.lit("投诉人的话" * 30)), heads)
+    assert len(str(raised.value)) < 300
+    assert "correct it" in str(raised.value)
+
+
+def test_a_split_that_names_no_part_is_said() -> None:
+    with pytest.raises(ConfigError, match="column split: holds Int32"):
+        part_of(world().with_columns(split=1), "train")
+    with pytest.raises(ConfigError, match=r"no text in part 'train'.*it names dev"):
+        part_of(world().with_columns(split=pl.lit("dev")), "train")
+
+
+def test_a_group_that_is_a_list_is_named() -> None:
+    with pytest.raises(ConfigError, match="--group text: holds List"):
+        held_out(world().with_columns(pl.concat_list("text")), share=0.5, seed=1, group="text")
+
+
+def test_a_table_without_text_cannot_be_read() -> None:
+    with pytest.raises(ConfigError, match="it needs 'text'"):
+        texts_of(world().drop("text"))
