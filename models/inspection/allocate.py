@@ -213,7 +213,7 @@ def weigh(probability: Floats, size: int, *, floor: float, precision: float) -> 
         return float((counts * at(bound, levels)).sum()) > size
 
     low, high = 0.0, 1.0
-    while too_many(high):
+    while high < 1e300 and too_many(high):  # the floors alone may pass the size by a rounding
         high *= 2
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -272,12 +272,17 @@ def _population(population: pl.DataFrame, strata: Sequence[str], *, needs: str) 
         ),
         listed.alias("mandatory"),
     )
-    odd = set(named["mandatory"].drop_nulls().unique()) - set(Mandatory)
+    refuse_lists(named["mandatory"])
+    return named
+
+
+def refuse_lists(names: pl.Series) -> None:
+    """Raise :class:`InspectionError` for a name that is no :class:`Mandatory` list; null passes."""
+    odd = set(names.drop_nulls().unique()) - set(Mandatory)
     if odd:
         raise InspectionError(
             f"'{min(odd)}' is no mandatory list; there are {', '.join(Mandatory)}"
         )
-    return named
 
 
 def _check_ratios(ratios: Mapping[str, float], grades: pl.Series) -> None:

@@ -228,11 +228,9 @@ def _bottleneck(made: Matching, stuck: Stuck) -> str:
     people = on.inspectors.gather(stuck.inspectors[:_NAMED]).to_list()
     # Who could go but for the rule on last teams was not reached: then that rule binds too.
     again = any(
-        not set(on.last.at(task)[on.may(task)[on.last.at(task)]].tolist())
-        <= {*stuck.inspectors, *made.teams[task].tolist()}
-        or len(set(on.last.at(task).tolist()) & set(made.teams[task].tolist())) >= on.size - 1
+        {one for one in on.last.at(task).tolist() if on.may(task)[one]}
+        - {*stuck.inspectors, *made.teams[task].tolist()}
         for task in stuck.tasks
-        if len(on.last.at(task))
     )
     rule = "; one of each team must be new to the target" if again else ""
     return (

@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from models.errors import InspectionError
-from models.inspection.allocate import by_grade, by_risk
+from models.inspection.allocate import by_grade, by_risk, refuse_lists
 from models.inspection.frontier import Expected, expected
 from models.inspection.plan import Period, Plan
 from models.scenarios.scenario import Scenario
@@ -70,7 +70,18 @@ def allocation(
 
 
 def eligible(plan: Plan, population: pl.DataFrame) -> pl.DataFrame:
-    """Return who may be drawn, with the mandatory lists of the plan alone in ``mandatory``."""
+    """Return who may be drawn, with the mandatory lists of the plan alone in ``mandatory``.
+
+    Raises :class:`InspectionError` for lists that do not exist, and where what is left of a cap is
+    unknown.
+    """
+    if "mandatory" in population.columns:
+        refuse_lists(population["mandatory"].cast(pl.String))
+    if "remaining" in population.columns and population["remaining"].null_count():
+        one = population.filter(pl.col("remaining").is_null())["subject_id"][0]
+        raise InspectionError(
+            f"'remaining' of subject {one} is null, so that its cap is unknown; see caps.room"
+        )
     named = [str(rule.list) for rule in plan.mandatory]
     listed = (
         pl.when(pl.col("mandatory").cast(pl.String).is_in(named)).then(pl.col("mandatory"))

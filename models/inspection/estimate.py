@@ -232,7 +232,7 @@ def _check_columns(frame: pl.DataFrame, names: Sequence[str], what: str) -> None
             )
     if not frame.height:
         raise InspectionError(f"{what} is empty; there is nothing to estimate from")
-    if "positive" in names and frame["positive"].dtype in {pl.String, pl.Categorical}:
+    if "positive" in names and frame["positive"].dtype == pl.String:
         raise InspectionError(f"'positive' of {what} is text; give true, false or a share")
     if "probability" in names and not frame["probability"].is_between(0, 1).all():
         raise InspectionError(f"a probability of {what} is not between 0 and 1; give the model's")

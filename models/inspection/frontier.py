@@ -17,6 +17,7 @@ import polars as pl
 from models.errors import InspectionError
 from models.inspection.allocate import by_grade, by_risk
 from models.inspection.estimate import Floats, Method
+from models.inspection.intervals import check_level
 
 Mix: TypeAlias = Literal["greedy", "risk", "grade", "uniform"]
 
@@ -67,6 +68,7 @@ def expected(
     Raises:
         InspectionError: Somebody of the allocation has no probability.
     """
+    check_level(level)
     rows = allocation.join(
         population.select("subject_id", "probability"),
         on="subject_id",

@@ -60,7 +60,8 @@ def inclusion_probabilities(pi: Floats) -> Floats:
     if len(values) == 1:
         return np.full(len(pi), n / len(pi))
     law = _law(values, counts.astype(np.float64), n)
-    return _along(values, lambda v: _all_drawn(law, v[:, None]))[places]
+    made = _along(values, lambda v: _all_drawn(law, v[:, None]))[places]
+    return np.clip(made, np.finfo(np.float64).tiny, 1.0)  # rounding may pass an end
 
 
 def joint_probabilities(pi: Floats) -> Floats:

@@ -22,7 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, TypedDict, cast
 
-GRID, TOLERANCE = 10**12, 1e-9
+GRID, TOLERANCE, VERSION = 10**12, 1e-9, "xinjian-draw-v1"
 MOST_WORK = 6e7
 """Additions beyond which a stratum's inclusion probabilities are left to the full program."""
 ODD = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -178,7 +178,7 @@ def inclusion(targets: list[float], n: int) -> dict[float, float]:
             before = before_time(v, x)
             log_rest = log - log_change(v, x)
             total += before * density(rest, n, x, log_rest, mean - before, width)
-        made[v] = total * 2 * reach / nodes
+        made[v] = min(1.0, total * 2 * reach / nodes)
     return made
 
 
@@ -245,7 +245,7 @@ def span(targets: list[float], n: int) -> float:
 
 def seed_of(commitment: Commitment, entropy: list[Entropy]) -> str:
     """Return the seed that the published values give."""
-    lines = [commitment.get("version", "xinjian-draw-v1"), commitment["plan"], commitment["commitment"]]
+    lines = [VERSION, commitment["plan"], commitment["commitment"]]
     for one in entropy:
         lines += [one["source"], one["value"]]
     return sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
@@ -275,8 +275,9 @@ def seed_troubles(seed: Seed) -> Iterator[str]:
     if len(nonces) == len(entropy) == 1 or len({one["digest"] for one in nonces}) < len(nonces):
         yield "one party's nonce alone made the seed, or two parties have the same"
     lines = [commitment["plan"], *(one[k] for one in entropy for k in ("source", "value"))]
-    if not plain(*lines) or max(map(len, lines)) > 4096:
-        yield "a text that goes into the seed is not one plain line"
+    other = commitment.get("version", VERSION) != VERSION
+    if other or not plain(*lines) or max(map(len, lines)) > 4096:
+        yield "a text that goes into the seed is not one plain line, or the version is another"
     for one in entropy:
         if instant(one["published_at"]) <= instant(commitment["frozen_at"]):
             yield f"the value of {one['source']} was public before the pool was frozen"

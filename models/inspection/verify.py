@@ -85,8 +85,12 @@ def line_of(pool: Pool, seed: str, subject_id: str) -> Line:
 
 def _published(published: Commitment, record: DrawRecord) -> Check:
     said = record.seed.commitment
-    trouble = "" if said == published else f"{published} was published, the record has {said}"
-    return Check("published", "与冻结时公布的承诺一致", trouble)
+    apart = [
+        f"{name} was published as {of[0]}, the record says {of[1]}"
+        for name in Commitment.model_fields
+        if len(set(of := [str(getattr(one, name)) for one in (published, said)])) > 1
+    ]
+    return Check("published", "与冻结时公布的承诺一致", "; ".join(apart))
 
 
 def _pool(pool: Pool, record: DrawRecord) -> str:

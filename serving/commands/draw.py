@@ -10,16 +10,17 @@ from typing import Annotated, Final, TypeVar
 
 import polars as pl
 import typer
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from models import yaml
 from models.errors import InspectionError
 from models.inspection.assign import Assignment, Recusal, assign, recuse
 from models.inspection.inspectors import Inspectors
 from models.inspection.pool import Pool
-from models.inspection.record import DrawRecord, told
+from models.inspection.record import DrawRecord, parsed
 from models.inspection.seed import Commitment, Entropy, Seed, freeze, make_seed
 from models.inspection.tasks import Tasks
 from models.inspection.verify import Check, Line, line_of, verify
@@ -51,16 +52,22 @@ def freeze_(
     *,
     plan: Annotated[str, typer.Option(help="The plan's id.")],
     out: Annotated[Path, typer.Option(help="Folder for the pool's file and its commitment.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a value of the seed will come from, such as a lottery's issue."),
+    ] = None,
 ) -> None:
     """Freeze a pool: write its canonical file and the commitment to publish (冻结对象库)."""
     made = Pool.of(_table(pool))
-    commitment = freeze(made, plan, at=datetime.now(UTC).replace(microsecond=0))
-    out.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC).replace(microsecond=0)
+    commitment = freeze(made, plan, at=now, sources=source or ())
     _refuse_old(out / POOL, out / COMMITMENT)
     (out / POOL).write_bytes(made.lines())
     _write(out / COMMITMENT, commitment)
     typer.echo(f"对象库已冻结：{commitment.subjects:,} 个对象，承诺值 {commitment.commitment}")
     typer.echo(f"请先公布 {out / COMMITMENT}，再取公开随机值")
+    if not source:
+        typer.echo("未用 --source 预先写明随机值来源：他人无从排除事后挑选来源", err=True)
 
 
 @app.command()
@@ -74,7 +81,7 @@ def seed(
 ) -> None:
     """Make the public seed from values that came after the freeze (生成随机种子)."""
     values = yaml.read(entropy).check(Values).root
-    made = make_seed(_read(commitment, Commitment), values)
+    made = make_seed(_read(commitment, Commitment), values, now=datetime.now(UTC))
     _refuse_old(out)
     _write(out, made)
     typer.echo(f"随机种子 {made.seed}")
@@ -100,15 +107,21 @@ def verify_(
     *,
     pool: PoolOption = None,
     subject: Annotated[str | None, typer.Option(help="Also show how it came to this one.")] = None,
+    commitment: Annotated[
+        Path | None, typer.Option(help="The commitment as it was published at the freeze.")
+    ] = None,
 ) -> None:
     """Compute a draw again and compare every published value (验证抽取)."""
+    stated = DrawRecord.parse(_bytes(record), str(record))
     frozen = _pool(pool, record)
-    stated = DrawRecord.parse(record.read_bytes(), str(record))
-    checks = verify(frozen, stated)
+    published = None if commitment is None else _read(commitment, Commitment)
+    checks = verify(frozen, stated, published=published)
     page = Console()
     page.print(_checks(checks))
     if subject is not None:
         page.print(_line(line_of(frozen, stated.seed.seed, subject)))
+    if published is None:
+        typer.echo("未与冻结时公布的承诺比对：请用 --commitment 给出当时公布的文件")
     if any(one.trouble for one in checks):
         raise typer.Exit(NOT_AS_STATED)
 
@@ -136,6 +149,7 @@ def assign_(
     targets = Tasks.of(_table(tasks))
     made = assign(pool, targets, seed=_seed_of(seed), size=size)
     made = recuse(made, pool, targets, recusals=_recusals(recusals))
+    _refuse_old(out)
     made.teams.write_csv(out)
     typer.echo(_assigned(made, targets))
 
@@ -150,7 +164,8 @@ def _table(path: Path) -> pl.DataFrame:
         first = str(error).partition("\n")[0]
         raise InspectionError(f"{path} cannot be read as a table: {first}") from None
     lists = [name for name in _LISTS if name in texts.columns]
-    made = texts.with_columns(pl.col(lists).str.split(_SEPARATOR))
+    parts = pl.col(lists).str.split(_SEPARATOR).list.eval(pl.element().str.strip_chars())
+    made = texts.with_columns(parts.list.eval(pl.element().filter(pl.element() != "")))
     made = _parsed(made, _DATES, pl.Date, f"{path}: no day; write 2026-03-02:")
     return _parsed(made, ("pi",), pl.Float64, f"{path}: no number; write 0.05:")
 
@@ -185,18 +200,15 @@ def _bytes(path: Path) -> bytes:
 
 
 def _read(path: Path, model: type[_Read]) -> _Read:
-    try:
-        return model.model_validate_json(_bytes(path))
-    except ValidationError as error:
-        raise InspectionError(f"{path} is no {model.__name__.lower()}: {told(error)}") from None
+    return parsed(model, _bytes(path), str(path), model.__name__.lower())
 
 
 def _seed_of(path: Path) -> str:
     """Return the seed in a seed's file or in a record."""
     content = _bytes(path)
     try:
-        return Seed.model_validate_json(content).seed
-    except ValidationError:
+        return parsed(Seed, content, str(path), "seed").seed
+    except InspectionError:
         return DrawRecord.parse(content, str(path)).seed.seed
 
 
@@ -206,8 +218,9 @@ def _write(path: Path, value: BaseModel) -> None:
 
 
 def _refuse_old(*paths: Path) -> None:
-    """Raise InspectionError where an act is already on record: it is not done twice."""
+    """Raise InspectionError where an act is already on record; make the folders of a new one."""
     for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise InspectionError(
                 f"{path} exists: what is frozen, seeded or drawn stays; name another place"
@@ -226,17 +239,20 @@ def _recusals(path: Path | None) -> Sequence[Recusal]:
 
 
 def _checks(checks: Sequence[Check]) -> Table:
-    table = Table("检查项", "结论", "说明")
+    table = Table("检查项", "结论", Column("说明", overflow="fold"))
     for one in checks:
-        table.add_row(one.title, "不符" if one.trouble else "相符", one.trouble)
+        table.add_row(one.title, "不符" if one.trouble else "相符", escape(one.trouble))
     return table
 
 
 def _line(line: Line) -> Table:
-    table = Table(title=line.subject_id, title_justify="left", show_header=False)
-    table.add_row("分层", line.stratum)
+    # A digest that is cut short cannot be checked.
+    columns = (Column(overflow="fold"), Column(overflow="fold"))
+    title = escape(line.subject_id)
+    table = Table(*columns, title=title, title_justify="left", show_header=False)
+    table.add_row("分层", escape(line.stratum))
     table.add_row("目标概率", repr(line.pi))
-    table.add_row("SHA-256 原文", line.hashed)
+    table.add_row("SHA-256 原文", escape(line.hashed))
     table.add_row("SHA-256", line.digest)
     table.add_row("随机数 u", repr(line.u))
     table.add_row("排序键", "必查" if line.key is None else repr(line.key))
@@ -248,6 +264,8 @@ def _line(line: Line) -> Table:
 
 def _assigned(made: Assignment, tasks: Tasks) -> str:
     loads = made.loads()["tasks"]
+    if loads.is_empty():
+        return "没有任务，无需派员"
     changed = (
         f"，回避 {len(made.recusals)} 次，调整 {len(made.changes)} 处" if made.recusals else ""
     )
