@@ -21,12 +21,15 @@ from starlette.exceptions import HTTPException
 from models.errors import (
     AccessDownError,
     AccessError,
+    CodeError,
     ConfigError,
+    InspectionError,
     LakeConflictError,
     LakeMissingError,
     LedgerDownError,
     RecordError,
     RegistryError,
+    TransitionError,
     XinjianError,
 )
 from models.logs import logger
@@ -121,14 +124,21 @@ def of_error(error: XinjianError) -> Problem:
         case RegistryError() | AccessDownError():
             whose = "registry" if isinstance(error, RegistryError) else "identity"
             return _down(f"{whose}-down", detail)
-        case LakeConflictError():
-            return Problem(409, "conflict", detail)
+        case LakeConflictError() | TransitionError():
+            return _conflict(error)
         case LakeMissingError():
             return Problem(404, "not-found", detail)
-        case AccessError() | ConfigError() | RecordError():
+        case AccessError() | CodeError() | ConfigError() | InspectionError() | RecordError():
             return Problem(422, "unprocessable", detail)
         case _:
             return _down("unavailable", detail)
+
+
+def _conflict(error: LakeConflictError | TransitionError) -> Problem:
+    if isinstance(error, LakeConflictError):
+        return Problem(409, "conflict", str(error))
+    more = {"state": error.state, "allowed": error.allowed}
+    return Problem(409, "not-in-this-state", str(error), more=more)
 
 
 def _down(kind: str, detail: str) -> Problem:

@@ -28,6 +28,14 @@ class Permission(StrEnum):
     USERS_MANAGE = "users_manage"
     ACCESS_MANAGE = "access_manage"
     AUDIT_READ = "audit_read"
+    WARNINGS_READ = "warnings_read"
+    WARNINGS_HANDLE = "warnings_handle"
+    REPAIRS_WRITE = "repairs_write"
+    REPORTS_ISSUE = "reports_issue"
+    PLANS_READ = "plans_read"
+    PLANS_WRITE = "plans_write"
+    PLANS_APPROVE = "plans_approve"
+    RESULTS_WRITE = "results_write"
 
 
 class Role(StrEnum):
@@ -59,20 +67,43 @@ TITLES: Final[Mapping[Role, str]] = MappingProxyType(
 )
 
 _BY_NAME: Final = {role.value: role for role in Role}
-_READ: Final = frozenset({Permission.DECISIONS_READ, Permission.MODELS_READ})
+_READ: Final = frozenset(
+    {
+        Permission.DECISIONS_READ,
+        Permission.MODELS_READ,
+        Permission.WARNINGS_READ,
+        Permission.PLANS_READ,
+    }
+)
 _WORK: Final = _READ | {Permission.SCORE, Permission.RECORDS_READ, Permission.CHANGES_READ}
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {
         Role.VIEWER: _READ,
-        Role.ANALYST: _WORK | {Permission.JOBS_READ},
-        Role.INSPECTOR: _WORK | {Permission.PERSONAL_READ, Permission.RECORDS_WRITE},
+        Role.ANALYST: _WORK
+        | {
+            Permission.JOBS_READ,
+            Permission.WARNINGS_HANDLE,
+            Permission.REPORTS_ISSUE,
+            Permission.PLANS_WRITE,
+        },
+        Role.INSPECTOR: _WORK
+        | {
+            Permission.PERSONAL_READ,
+            Permission.RECORDS_WRITE,
+            Permission.WARNINGS_HANDLE,
+            Permission.RESULTS_WRITE,
+        },
         Role.PUBLISHER: _READ
         | {
             Permission.RECORDS_READ,
             Permission.CHANGES_READ,
             Permission.JOBS_RUN,
             Permission.JOBS_READ,
+            Permission.REPAIRS_WRITE,
+            Permission.REPORTS_ISSUE,
+            Permission.PLANS_WRITE,
+            Permission.PLANS_APPROVE,
         },
         Role.DATA_MANAGER: _READ
         | {
@@ -84,6 +115,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             Permission.HOOKS_MANAGE,
             Permission.JOBS_RUN,
             Permission.JOBS_READ,
+            Permission.REPAIRS_WRITE,
+            Permission.REPORTS_ISSUE,
         },
         Role.PARTNER: frozenset(
             {

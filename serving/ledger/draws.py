@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 import polars as pl
-from sqlalchemy import BigInteger, Connection, LargeBinary, insert, select, text
+from sqlalchemy import BigInteger, Connection, LargeBinary, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.inspection.pool import Pool
@@ -169,9 +169,7 @@ def keep_draw(
     connection: Connection, plan_id: str, period: str, *, record: DrawRecord, lines: pl.DataFrame
 ) -> None:
     """Keep a draw, once: its record, and the line of everybody (the columns of a line)."""
-    connection.execute(
-        insert(DrawRow).values(plan_id=plan_id, period=period, record=record.text())
-    )
+    connection.execute(insert(DrawRow).values(plan_id=plan_id, period=period, record=record.text()))
     named = lines.with_columns(plan_id=pl.lit(plan_id), period=pl.lit(period))
     copy_rows(connection, LineRow, named.select(*_KEY, *DrawnLine.__slots__))
 
@@ -206,6 +204,19 @@ def chosen(connection: Connection, plan_id: str, period: str) -> pl.DataFrame:
     }
     rows = [tuple(one) for one in connection.execute(asked)]
     return pl.DataFrame(rows, schema=schema, orient="row").sort("subject_id")
+
+
+def visited(connection: Connection, plan_id: str, but: str) -> pl.DataFrame:
+    """Return ``subject_id`` and ``visits``: in how many other periods of a plan each was drawn."""
+    row = LineRow
+    asked = (
+        select(row.subject_id, func.count())
+        .where(row.plan_id == plan_id, row.period != but, row.drawn)
+        .group_by(row.subject_id)
+    )
+    rows = [tuple(one) for one in connection.execute(asked)]
+    schema = {"subject_id": pl.String, "visits": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def graded(connection: Connection, scenario: str, on: date) -> pl.DataFrame:

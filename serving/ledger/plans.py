@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, insert, or_, select
+from sqlalchemy import BigInteger, Connection, insert, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -98,13 +98,19 @@ def find(connection: Connection, plan_id: str, *, lock: bool = False) -> Declare
 def listing(
     connection: Connection, *, regions: tuple[str, ...], limit: int = 100
 ) -> list[Declared]:
-    """Return the plans of regions that begin with one of these prefixes, the newest first."""
+    """Return the plans of regions within, or around, one of these prefixes, the newest first."""
     row, later = PlanRow, aliased(PlanRow)
-    newest = ~select(later.edition).where(
-        later.plan_id == row.plan_id, later.edition > row.edition
-    ).exists()
+    newest = (
+        ~select(later.edition)
+        .where(later.plan_id == row.plan_id, later.edition > row.edition)
+        .exists()
+    )
     query = select(*_TOLD).where(
-        newest, or_(*(row.region.startswith(one, autoescape=True) for one in regions))
+        newest,
+        or_(
+            *(row.region.startswith(one, autoescape=True) for one in regions),
+            *(literal(one).startswith(row.region) for one in regions),
+        ),
     )
     found = connection.execute(query.order_by(row.at.desc(), row.plan_id).limit(limit))
     return [_declared(*one) for one in found] if regions else []
@@ -117,8 +123,9 @@ def progress(connection: Connection, declared: Declared, period: str = WHOLE) ->
     asked = select(row.state, row.by, row.at, row.evidence).where(
         row.plan_id == plan_id, row.period.in_({WHOLE, period})
     )
-    found = [Step(State(one.state), one.by, one.at, one.evidence) for one in
-             connection.execute(asked)]
+    found = [
+        Step(State(one.state), one.by, one.at, one.evidence) for one in connection.execute(asked)
+    ]
     order = list(State)
     steps = tuple(sorted(found, key=lambda step: order.index(step.state)))
     editions = select(PlanRow.by).where(PlanRow.plan_id == plan_id, PlanRow.edition > 1)

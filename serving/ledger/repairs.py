@@ -232,15 +232,14 @@ def acts(connection: Connection, case: int) -> list[ActKept]:
 
 def disputed(connection: Connection, subject: str) -> set[tuple[str, str]]:
     """Return table and id of a subject's records that are disputed now."""
-    newest = (
+    marks = (
         select(CaseRow.table_name, CaseRow.record_id, ActRow.kind)
         .join(ActRow, ActRow.case_id == CaseRow.id)
         .where(CaseRow.subject_id == subject, ActRow.kind.in_(("dispute", "settle", "annul")))
-        .order_by(CaseRow.id, ActRow.id.desc())
-        .distinct(CaseRow.id)
+        .order_by(ActRow.id)
     )
-    found = connection.execute(newest)
-    return {(table, record) for table, record, kind in found if kind == "dispute"}
+    newest = {(table, record): kind for table, record, kind in connection.execute(marks)}
+    return {record for record, kind in newest.items() if kind == "dispute"}
 
 
 def keep_effect(connection: Connection, effect: Effect) -> None:

@@ -115,9 +115,7 @@ class Assigned:
     at: datetime
 
 
-def keep_assignment(
-    connection: Connection, plan_id: str, period: str, assigned: Assigned
-) -> None:
+def keep_assignment(connection: Connection, plan_id: str, period: str, assigned: Assigned) -> None:
     """Keep an assignment."""
     values = {
         "plan_id": plan_id,

@@ -247,9 +247,19 @@ def add(connection: Connection, rows: Sequence[Mapping[str, object]], *, by: str
         .returning(*_TOLD)
     )
     kept = [Kept(*row) for row in connection.execute(made, values)]
-    for one in kept:
-        _append(connection, one.id, StepTaken(1, "raise", None, "new", by, one.raised_at))
+    first = [(one.id, StepTaken(1, "raise", None, "new", by, one.raised_at)) for one in kept]
+    _append(connection, first)
     return kept
+
+
+def overtaken(connection: Connection, scenario: str, days: Mapping[str, date]) -> set[str]:
+    """Return the subjects that have a decision of a day later than theirs here."""
+    newest = (
+        select(DecisionRow.subject_id, func.max(DecisionRow.as_of))
+        .where(DecisionRow.scenario == scenario, DecisionRow.subject_id == func.any(list(days)))
+        .group_by(DecisionRow.subject_id)
+    )
+    return {one for one, on in connection.execute(newest) if on > days[one]}
 
 
 def get(connection: Connection, number: int, *, lock: bool = False) -> Kept | None:
@@ -294,7 +304,7 @@ def take(
     connection: Connection, held: Kept, step: StepTaken, *, changed: Mapping[str, object]
 ) -> Kept:
     """Write a step of a warning that this transaction holds, and where it stands now."""
-    _append(connection, held.id, step)
+    _append(connection, [(held.id, step)])
     moved = (
         update(WarningRow)
         .where(WarningRow.id == held.id)
@@ -351,6 +361,10 @@ def _late(on: date) -> ColumnElement[bool]:
     return and_(_OPEN, or_(unseen, WarningRow.close_due < on))
 
 
-def _append(connection: Connection, number: int, step: StepTaken) -> None:
-    values = {name: getattr(step, name) for name in StepTaken.__slots__}
-    connection.execute(insert(WarningStepRow).values(warning_id=number, **values))
+def _append(connection: Connection, taken: Sequence[tuple[int, StepTaken]]) -> None:
+    values = [
+        {"warning_id": number, **{name: getattr(step, name) for name in StepTaken.__slots__}}
+        for number, step in taken
+    ]
+    if values:
+        connection.execute(insert(WarningStepRow), values)

@@ -5,10 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import polars as pl
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from serving.api import scoring
 from serving.app import create_app
 from serving.auth.roles import Role
 from serving.service import Service
@@ -175,6 +177,38 @@ def test_records_that_come_along_are_decided_and_not_stored(
     (one,) = worse["decisions"]
     assert one["probability"] > calm.json()["decisions"][0]["probability"]
     assert one["explanation"]["reasons"][0]["evidence"] is not None
+
+
+def test_records_of_a_subject_elsewhere_tell_nothing_of_its_neighbours(
+    client: TestClient,
+    as_caller: Callable[..., Headers],
+    analyst: Headers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It is tied to others by the reference alone: the records that come along name nobody.
+    firm = {"subject_id": FIRMS[0], "name": "甲", "happened_on": "2020-01-01", "region": "210102"}
+    here = region_of(0)[:4]
+    made: list[pl.DataFrame] = []
+    real = scoring.decide_brought
+
+    def noted(*given: object, **named: object) -> tuple[pl.DataFrame, pl.DataFrame]:
+        features, decided = real(*given, **named)  # pyright: ignore[reportArgumentType]
+        made.append(features.select(pl.col("^relation_.*$")))
+        return features, decided
+
+    monkeypatch.setattr(scoring, "decide_brought", noted)
+    for headers in (
+        analyst,
+        as_caller(roles={Role.ANALYST}, regions=(here,)),
+        as_caller(roles={Role.ANALYST}, regions=("2102" if here == "2101" else "2101",)),
+    ):
+        body = {"records": {"subject": [firm]}, "explain": True}
+        answer = client.post(SCORE, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+    everywhere, inside, outside = made
+    assert everywhere.equals(inside)
+    assert inside["relation_count"][0] > 0
+    assert all(column.null_count() == 1 for column in outside.iter_columns())
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,14 @@ OPEN = {
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/metrics"),
+    ("GET", "/v1/reports/{code}"),
     ("POST", "/v1/setup"),
     ("POST", "/v1/auth/invitations"),
     ("POST", "/v1/auth/sessions"),
+    ("GET", "/v1/plans/{plan_id}/verify"),
+    ("GET", "/v1/plans/{plan_id}/record"),
+    ("GET", "/v1/plans/{plan_id}/lines/{subject}"),
+    ("GET", "/v1/plans/{plan_id}/publication"),
 }
 """What nobody has to prove themselves for: each either tells nothing or is the proof itself."""
 

@@ -42,9 +42,7 @@ def _key(name: str) -> sa.Column[Any]:
 
 
 def _number(name: str, *, key: bool = False) -> sa.Column[Any]:
-    return sa.Column(
-        name, sa.BigInteger(), primary_key=key, autoincrement=False, nullable=False
-    )
+    return sa.Column(name, sa.BigInteger(), primary_key=key, autoincrement=False, nullable=False)
 
 
 def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
