@@ -15,15 +15,26 @@ from serving.api import (
     auth,
     changes,
     decisions,
+    draws,
     health,
     hooks,
     jobs,
     keys,
+    matters,
     models,
+    objections,
+    plans,
+    pools,
     records,
+    repairs,
+    reports,
+    results,
     scoring,
     users,
+    visits,
+    warnings,
 )
+from serving.api.quick import Quick
 from serving.edge import Edge
 from serving.problems import ProblemDetails
 from serving.service import Service
@@ -47,6 +58,16 @@ _ROUTERS: Final = (
     jobs.router,
     changes.router,
     hooks.router,
+    matters.router,
+    pools.router,
+    plans.router,
+    draws.router,
+    visits.router,
+    results.router,
+    objections.router,
+    repairs.router,
+    reports.router,
+    warnings.router,
 )
 
 
@@ -83,6 +104,7 @@ def create_app(settings: ServeSettings | None = None, *, service: Service | None
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.add_middleware(Quick)
     app.add_middleware(Edge, body_limit=known.body_limit)
     return app
 
