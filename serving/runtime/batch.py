@@ -35,6 +35,7 @@ from serving.runtime.references import needed
 from serving.runtime.rows import made, to_store
 from serving.runtime.scoring import Content, basis_of, changed, note, reasons, score
 from serving.service import Service
+from serving.supervision import raise_warnings
 
 PART: Final = 50_000
 """Decisions of one transaction."""
@@ -192,6 +193,7 @@ def _decide(work: _Work, part: int, rows: pl.DataFrame, threads: int) -> None:
         decisions.store_many(connection, new)
         explanations.keep(connection, told, at=at)
         changes.append_all(connection, changed(decided, None, at=at))
+        raise_warnings(service, connection, live.scenario, decided)
         runs.part_done(
             connection, run.id, part, decided=decided.height, warned=warned, at=service.clock()
         )
