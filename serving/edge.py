@@ -6,11 +6,14 @@ A plain ASGI application around the app, so that it also sees what never reaches
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
-from structlog.contextvars import bound_contextvars
+from prometheus_client import Counter, Histogram
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from models.logs import logger
 from serving import metrics, request
@@ -30,6 +33,8 @@ _SECURITY: Final = (
     (b"cache-control", b"no-store"),
 )
 _log = logger(__name__)
+_told: Final = logging.getLogger(__name__)
+"""Says whether a line would be written at all, before it is made."""
 
 
 class TooLargeError(Exception):
@@ -51,8 +56,11 @@ class Edge:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         number = request.begin(headers.get(ID.lower().encode(), b"").decode("latin-1"))
-        with bound_contextvars(request_id=number):
+        bound = bind_contextvars(request_id=number)
+        try:
             await self._serve(scope, receive, send, headers)
+        finally:
+            reset_contextvars(**bound)
 
     async def _serve(
         self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]
@@ -127,10 +135,17 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
     # The path as declared: one that names subjects would make a metric of each, and tell them.
     route = getattr(scope.get("route"), "path", None) or "other"
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    metrics.REQUESTS.labels(method, route, status).inc()
-    metrics.SECONDS.labels(method, route).observe(seconds)
-    if route not in _QUIET:
+    requests, durations = _counted(method, route, status)
+    requests.inc()
+    durations.observe(seconds)
+    if route not in _QUIET and _told.isEnabledFor(logging.INFO):
         _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 2))
+
+
+@lru_cache(maxsize=1024)
+def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the figures of a kind of request, kept: finding them takes longer than counting."""
+    return metrics.REQUESTS.labels(method, route, status), metrics.SECONDS.labels(method, route)
 
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

@@ -30,13 +30,14 @@ import polars as pl
 
 from models.errors import ConfigError
 from models.features import neighbourhood
+from models.features.interval import Counting, cut, day_number
 from models.features.network import Network
 from models.features.spec import AS_OF, SUBJECT, FeatureSpec
 from models.features.subject import REGISTER
 from models.features.text import GROUPS, LEAF, SEVERITIES, SEVERITY
 from models.records.countable import DTYPES
-from models.records.publicity import VoidReason
-from models.records.reading import Records
+from models.records.publicity import Purpose, VoidReason
+from models.records.reading import MemoryRecords, Records
 from models.scenarios.known import counting
 from models.time import AsOf
 from models.yaml import nearest
@@ -145,18 +146,33 @@ def _counted(
     there = records.columns(table)
     columns = [name for name in (*_ROW, *DTYPES) if name in there]
     columns += [s.column for s in specs if s.column and s.column in there]
-    frame = records.frame(table, list(dict.fromkeys(columns)))
-    rows = frame.filter(
-        pl.col(SUBJECT).is_in(subjects),
-        _counts(AsOf(on), frozenset(columns)),
-        pl.col("happened_on") < on,
-    ).collect()
+    columns = list(dict.fromkeys(columns))
+    rows = _counting_rows(records, table, columns, subjects, on)
+    if rows.is_empty():
+        return SCHEMA.to_frame().lazy()
     masks = [
         _mask(spec, rows.schema, on)
         for spec in specs
         if spec.column is None or spec.column in there
     ]
     return _melted(rows.lazy().select(*_ROW, *masks), table, on)
+
+
+def _counting_rows(
+    records: Records, table: str, columns: Sequence[str], subjects: Sequence[str], on: date
+) -> pl.DataFrame:
+    """Return the subjects' rows before a date that count as of it."""
+    mine, before = pl.col(SUBJECT).is_in(subjects), pl.col("happened_on") < on
+    rule = Counting.of(columns, purpose=Purpose.RISK_CLASS)
+    if not (isinstance(records, MemoryRecords) and rule.exact):
+        frame = records.frame(table, columns)
+        return frame.filter(mine, _counts(AsOf(on), frozenset(columns)), before).collect()
+    rows = records.at_once(table, columns).filter(mine, before)
+    if rows.is_empty():
+        return rows
+    known, until = rule.times(rows.select(*rule.expressions))
+    counts = (known < cut(AsOf(on))) & (until > day_number(on))
+    return rows if counts.all() else rows.filter(pl.Series(counts))
 
 
 def _registered(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -76,7 +77,7 @@ def build(records: Records, *, subjects: pl.Series, dates: Sequence[date]) -> pl
     """Return every feature of the family and :data:`GROUPS`, by date and, within it, subject."""
     register = _register(records, subjects)
     wanted = subjects.alias(SUBJECT).to_frame()
-    columns = [*_expressions(), *map(pl.col, GROUPS)]
+    columns = _expressions()
     parts = [
         wanted.join(
             _known(register, AsOf(on)), on=SUBJECT, how="left", maintain_order="left"
@@ -107,7 +108,14 @@ def _register(records: Records, subjects: pl.Series) -> pl.DataFrame:
     else:
         rows = pl.DataFrame(schema={SUBJECT: pl.String()})
     lacking = [pl.lit(None, dtypes[n]).alias(n) for n in wanted if n not in rows.columns]
-    return rows.with_columns(lacking).with_columns(
+    whole = rows.with_columns(lacking) if lacking else rows
+    return whole.with_columns(_derived())
+
+
+@cache
+def _derived() -> tuple[pl.Expr, ...]:
+    """Return what codes of the register tell, kept: laying it out takes longer than it."""
+    return (
         industries.division_of_expr("industry").alias("_division"),
         industries.section_of_expr("industry").alias("_section"),
         pl.coalesce(regions.city_expr("region"), regions.province_expr("region")).alias("_city"),
@@ -142,9 +150,10 @@ def _dated(on: date) -> list[pl.Expr]:
     ]
 
 
-def _expressions() -> list[pl.Expr]:
+@cache
+def _expressions() -> tuple[pl.Expr, ...]:
     registered, paid = (pl.col(c).cast(pl.Float64) for c in ("registered_capital", "paid_capital"))
-    return [
+    return (
         registered.alias("subject_registered_capital"),
         paid.alias("subject_paid_capital"),
         pl.when(registered > 0).then(paid / registered).alias("subject_paid_share"),
@@ -155,4 +164,5 @@ def _expressions() -> list[pl.Expr]:
         pl.col("enterprise_type").alias("subject_enterprise_type"),
         pl.col("_owner").alias("subject_ownership"),
         pl.col("subject_type").alias("subject_subject_type"),
-    ]
+        *map(pl.col, GROUPS),
+    )

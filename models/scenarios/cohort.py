@@ -20,9 +20,10 @@ made bucket by bucket and laid together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -75,6 +76,18 @@ def funnel(records: Records, scenario: Scenario, as_of: date) -> dict[str, int]:
     return {stage: int(count or 0) for stage, count in counts.items()}
 
 
+def standing(
+    records: Records, scenario: Scenario, subjects: Iterable[str], as_of: date
+) -> dict[str, str | None]:
+    """Return of each subject the first of :data:`STAGES` that it fails; null: it is eligible."""
+    stages = _Loaded.of(records, scenario).stages(AsOf(as_of))
+    failed = {
+        subject: next((s for s, holds in zip(STAGES, held, strict=True) if not holds), None)
+        for subject, *held in stages.select(SUBJECT, *STAGES).iter_rows()
+    }
+    return {one: failed.get(one, STAGES[0]) for one in subjects}
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """The tables that decide, read once."""
@@ -105,27 +118,25 @@ class _Loaded:
             if scenario.label.means == "survival" and e.table in there
         )
         everyone = pl.concat([f.select(SUBJECT) for f in (register, *(f for _, f in seen))])
-        kinds = everyone.unique().with_columns(uscc.subject_type_expr(SUBJECT).alias("_told"))
+        kinds = everyone.unique().with_columns(_told())
         return cls(scenario, register, seen, against, awaited, kinds)
 
     def stages(self, as_of: AsOf) -> pl.DataFrame:
         """Return everybody with a Boolean column for each stage."""
         due = self.scenario.label.ends(as_of.on)
         register = self._register(as_of, due)
-        seen = _ids(self._seen(rows, frame, as_of, due) for rows, frame in self.seen)
-        gone = _ids(
-            (
-                *(_against(rows, frame, as_of, due) for rows, frame in self.against),
-                *(_come(rows, frame, as_of, due) for rows, frame in self.awaited),
-            )
-        )
+        seen = [self._seen(rows, frame, as_of, due) for rows, frame in self.seen]
+        gone = [
+            *(_against(rows, frame, as_of, due) for rows, frame in self.against),
+            *(_come(rows, frame, as_of, due) for rows, frame in self.awaited),
+        ]
         told = pl.coalesce("_told", "subject_type")
         unasked = self.scenario.cohort.condition is None
         return (
             self.kinds.lazy()
             .join(register, on=SUBJECT, how="left", validate="1:1")
-            .join(seen.with_columns(_seen=True), on=SUBJECT, how="left")
-            .join(gone.with_columns(_gone=True), on=SUBJECT, how="left")
+            .pipe(_marked, seen, "_seen")
+            .pipe(_marked, gone, "_gone")
             .with_columns(pl.col("_in", "_seen", "_gone").fill_null(value=False))
             .select(
                 SUBJECT,
@@ -181,6 +192,15 @@ def _meant(rows: Rows, frame: pl.LazyFrame, as_of: AsOf, due: date) -> pl.LazyFr
     return frame if condition is None else condition.keep(frame, as_of=as_of.on, due=due)
 
 
-def _ids(frames: Iterable[pl.LazyFrame]) -> pl.LazyFrame:
-    nobody = pl.LazyFrame(schema={SUBJECT: pl.String()})
-    return pl.concat([nobody, *(frame.select(SUBJECT) for frame in frames)]).unique()
+def _marked(everybody: pl.LazyFrame, frames: Sequence[pl.LazyFrame], name: str) -> pl.LazyFrame:
+    """Add the column ``name``: true for whom one of the frames has, else null."""
+    if not frames:
+        return everybody.with_columns(pl.lit(None, pl.Boolean).alias(name))
+    ids = pl.concat([frame.select(SUBJECT) for frame in frames]).unique()
+    return everybody.join(ids.with_columns(pl.lit(value=True).alias(name)), on=SUBJECT, how="left")
+
+
+@cache
+def _told() -> pl.Expr:
+    """Return the kind that a subject's code tells, kept: laying it out takes longer than it."""
+    return uscc.subject_type_expr(SUBJECT).alias("_told")

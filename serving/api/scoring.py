@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
+from functools import lru_cache, partial
 from typing import Annotated, Final
 
 import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
+from models.features.reference import Reference
 from models.features.spec import SUBJECT
+from models.records.reading import MemoryRecords
+from models.scenarios.cohort import REGISTER
 from serving import metrics
 from serving.api.lookup import PLAIN, day_of_view, live_model
 from serving.api.shown import DecisionShown, explanation_shown, shown
@@ -20,10 +27,12 @@ from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.problems import FieldProblem, Problem, ProblemDetails
-from serving.runtime.gather import eligible
-from serving.runtime.inline import InlineError, brought, decide_brought
+from serving.runtime.gather import eligible, regions_of, stored
+from serving.runtime.inline import Brought, InlineError, brought, decide_brought, untied
 from serving.runtime.live import Live
-from serving.runtime.scoring import as_content, reasons, score
+from serving.runtime.runtime import Runtime
+from serving.runtime.scoring import Asked as Wanted
+from serving.runtime.scoring import as_content, reasons, score_together
 from serving.service import Service
 
 router = APIRouter(tags=["scoring"])
@@ -31,14 +40,21 @@ router = APIRouter(tags=["scoring"])
 MOST: Final = 1000
 """Subjects or rows of one request."""
 _MEDIA: Final = "application/json"
-_HERE: Final = 64
+FEW: Final = 64
 """Rows of features that are decided without leaving the event loop."""
 
+_at_work: Final = CapacityLimiter(64)
+"""Requests that wait for a decision at once: their own threads, so that no other route waits."""
+
+_BROUGHT: Final = (
+    *(SUBJECT, "probability", "risk_score", "grade", "warn", "draw", "action", "vetoes"),
+    "valid_until",
+)
 _INDEX: Final = re.compile(r"\[(\.\.\.|\d+)\]")
 _Subject = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The body as it is read; :class:`ScoreRequest` tells of it."""
 
     subjects: Annotated[list[_Subject], msgspec.Meta(min_length=1, max_length=MOST)] | None = None
@@ -51,7 +67,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     explain: bool = False
 
 
-_decoder: Final = msgspec.json.Decoder(_Asked)
+_decoder: Final = msgspec.json.Decoder(Asked)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -128,23 +144,56 @@ async def score_(
     """
     asked = _read(await request.body())
     live = live_model(service, scenario)
+    if asked.features is not None and len(asked.features) <= FEW and not asked.explain:
+        return Response(answer_features(service, live, asked), media_type=_MEDIA)
     on = day_of_view(service, asked.as_of)
     if asked.features is not None:
-        few = len(asked.features) <= _HERE and not asked.explain
-        answer = (
-            _features(live, asked, on)
-            if few
-            else await run_in_threadpool(_features, live, asked, on)
-        )
+        make = partial(_features, live, asked, on)
     elif asked.records is not None:
-        answer = await run_in_threadpool(_records, service, live, asked, on)
+        make = partial(_records, service, live, asked, on, caller)
     else:
-        answer = await run_in_threadpool(_subjects, service, live, asked, on, caller)
-    head = {"scenario": scenario, "as_of": on, "stored": asked.subjects is not None}
-    return Response(_encoder.encode(head | answer), media_type=_MEDIA)
+        make = partial(_subjects, service, live, asked, on, caller)
+    answer = await run_sync(make, limiter=_at_work)
+    return Response(_told(live, on, answer, stored=asked.subjects is not None), media_type=_MEDIA)
 
 
-def _read(body: bytes) -> _Asked:
+ROUTE: Final = router.routes[-1]
+"""The route that scores, as what is answered beside it counts as well."""
+
+
+def answer_features(service: Service, live: Live, asked: Asked) -> bytes:
+    """Return the answer to a few rows of features.
+
+    Raises:
+        Problem: A row is not as the model reads it, or the day is none of view.
+    """
+    on = day_of_view(service, asked.as_of)
+    return _told(live, on, _features(live, asked, on), stored=False)
+
+
+def wanted(body: bytes) -> Asked | None:
+    """Return what a body asks for; null where it is not in order."""
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        asked = _decoder.decode(body)
+        return asked if len(_given(asked)) == 1 else None
+    return None
+
+
+def _told(live: Live, on: date, answer: dict[str, object], *, stored: bool) -> bytes:
+    return _encoder.encode({"scenario": live.scenario.id, "as_of": on, "stored": stored} | answer)
+
+
+@lru_cache(maxsize=256)
+def _unstored(scenario: str) -> Counter:
+    """Return the count of decisions that were not stored, kept: finding it takes long."""
+    return metrics.DECISIONS.labels(scenario, "champion", "no")
+
+
+def _given(asked: Asked) -> list[str]:
+    return [n for n in ("subjects", "records", "features") if getattr(asked, n) is not None]
+
+
+def _read(body: bytes) -> Asked:
     try:
         asked = _decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -160,7 +209,7 @@ def _read(body: bytes) -> _Asked:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "malformed", f"the body is not JSON that can be read: {error}") from None
-    given = [n for n in ("subjects", "records", "features") if getattr(asked, n) is not None]
+    given = _given(asked)
     if len(given) != 1:
         raise Problem(
             422,
@@ -171,7 +220,7 @@ def _read(body: bytes) -> _Asked:
     return asked
 
 
-def _features(live: Live, asked: _Asked, on: date) -> dict[str, object]:
+def _features(live: Live, asked: Asked, on: date) -> dict[str, object]:
     rows = asked.features or []
     try:
         made = live.inline.decide(rows, on)
@@ -181,11 +230,13 @@ def _features(live: Live, asked: _Asked, on: date) -> dict[str, object]:
                 answer["explanation"] = explanation_shown(as_content(why))
     except InlineError as error:
         raise _wrong(error) from None
-    metrics.DECISIONS.labels(live.scenario.id, "champion", "no").inc(len(rows))
+    _unstored(live.scenario.id).inc(len(rows))
     return {"decisions": made}
 
 
-def _records(service: Service, live: Live, asked: _Asked, on: date) -> dict[str, object]:
+def _records(
+    service: Service, live: Live, asked: Asked, on: date, caller: Caller
+) -> dict[str, object]:
     tables = asked.records or {}
     total = sum(map(len, tables.values()))
     if not 0 < total <= MOST:
@@ -199,28 +250,58 @@ def _records(service: Service, live: Live, asked: _Asked, on: date) -> dict[str,
     refused = [_refused(one, "outside-cohort", why) for one, why in outside.items()]
     if not inside:
         raise _nobody(refused)
-    chosen = runtime.reference(live, on)
-    features, decided = decide_brought(live.bundle, live.pipeline, found, chosen.reference, on=on)
-    told = reasons(live, features, found.records, chosen.reference) if asked.explain else None
-    kept = ("probability", "risk_score", "grade", "warn", "draw", "action", "vetoes", "valid_until")
-    made: list[Mapping[str, object]] = []
-    for place, row in enumerate(decided.iter_rows(named=True)):
-        if row[SUBJECT] in outside:
-            continue
-        answer = {SUBJECT: row[SUBJECT], **{name: row[name] for name in kept}}
-        if told is not None:
-            answer["explanation"] = explanation_shown(told[place])
-        made.append(answer)
-    metrics.DECISIONS.labels(live.scenario.id, "champion", "no").inc(len(made))
+    reference = runtime.reference(live, on).reference
+    seen = set(inside) if caller.everywhere else _seen(runtime, inside, caller)
+    made: list[dict[str, object]] = []
+    with runtime.many:
+        for some, told_by in (
+            ([one for one in inside if one in seen], reference),
+            ([one for one in inside if one not in seen], untied(reference)),
+        ):
+            if some:
+                made += _brought(live, found, some, told_by, on, explain=asked.explain)
+    made.sort(key=lambda one: str(one[SUBJECT]))
+    _unstored(live.scenario.id).inc(len(made))
     return {"decisions": made, "refused": refused}
 
 
-def _subjects(
-    service: Service, live: Live, asked: _Asked, on: date, caller: Caller
-) -> dict[str, object]:
-    scored = score(
-        service, live, asked.subjects or [], on, sees=caller.sees_region, explain=asked.explain
+def _seen(runtime: Runtime, subjects: Sequence[str], caller: Caller) -> set[str]:
+    """Return those of whom the register has a region that the caller sees."""
+    there = REGISTER in runtime.lake.tables()
+    versions = {REGISTER: runtime.lake.version(REGISTER)} if there else {}
+    regions = regions_of(MemoryRecords(stored(runtime.lake, subjects, versions)))
+    return {one for one, region in regions.items() if caller.sees_region(region)}
+
+
+def _brought(
+    live: Live,
+    found: Brought,
+    subjects: Sequence[str],
+    reference: Reference,
+    on: date,
+    *,
+    explain: bool,
+) -> list[dict[str, object]]:
+    """Return the decisions of some subjects that records were brought of."""
+    features, decided = decide_brought(
+        live.bundle, live.pipeline, found, reference, on=on, subjects=subjects
     )
+    made: list[dict[str, object]] = [
+        {name: row[name] for name in _BROUGHT} for row in decided.iter_rows(named=True)
+    ]
+    if explain:
+        for answer, why in zip(
+            made, reasons(live, features, found.records, reference), strict=True
+        ):
+            answer["explanation"] = explanation_shown(why)
+    return made
+
+
+def _subjects(
+    service: Service, live: Live, asked: Asked, on: date, caller: Caller
+) -> dict[str, object]:
+    one = Wanted(asked.subjects or [], caller.sees_region, asked.explain)
+    scored = score_together(service, live, one, on)
     refused = [_refused(one.subject_id, one.kind, one.detail) for one in scored.refused]
     if not scored.decisions:
         raise _nobody(refused)

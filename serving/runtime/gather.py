@@ -16,13 +16,14 @@ from models.records.lake import Lake
 from models.records.lake.layout import bucket_of, row_order
 from models.records.reading import MemoryRecords
 from models.scenarios import Scenario
-from models.scenarios.cohort import REGISTER, cohorts, funnel
+from models.scenarios.cohort import REGISTER, standing
 from serving.ledger import decisions, inbox
 from serving.ledger.engine import Ledger
+from serving.ledger.moment import moment
 from serving.ledger.overlay import overlay
 from serving.runtime.runtime import Runtime
 
-_ONE_BY_ONE: Final = 8
+_ONE_BY_ONE: Final = 64
 """Subjects up to which each is looked up; above, their buckets are scanned once."""
 _STAGES: Final[Mapping[str, str]] = {
     "known": "nothing is known of it at that day",
@@ -58,13 +59,17 @@ def gather(
     # The inbox first: a row that moves into the lake meanwhile is then seen twice, never not at
     # all, and twice is once.
     with ledger.begin() as connection:
-        decisions.frozen(connection)
-        fresh = inbox.pending(connection, subjects, contracts=runtime.contracts)
-        mark = inbox.high_water(connection)
-        earlier = decisions.earlier(connection, scenario.id, subjects, on)
+        told = moment(connection, scenario.id, subjects, on)
+    if told.waiting:
+        with ledger.begin() as connection:
+            decisions.frozen(connection)
+            fresh = inbox.pending(connection, subjects, contracts=runtime.contracts)
+            told = moment(connection, scenario.id, subjects, on)
+    else:
+        fresh = {}
     versions = versions_of(runtime.lake, scenario)
     records = laid_over(stored(runtime.lake, subjects, versions), fresh, scenario)
-    return Gathered(records, versions, mark, earlier, regions_of(records))
+    return Gathered(records, versions, told.mark, told.earlier, regions_of(records))
 
 
 def versions_of(lake: Lake, scenario: Scenario) -> dict[str, int]:
@@ -81,10 +86,7 @@ def stored(
 ) -> dict[str, pl.DataFrame]:
     """Return the subjects' rows in the lake's tables at these versions."""
     if len(subjects) <= _ONE_BY_ONE:
-        return {
-            table: pl.concat([lake.subject(table, one, version=at) for one in sorted(subjects)])
-            for table, at in versions.items()
-        }
+        return {table: _of_few(lake, table, subjects, at) for table, at in versions.items()}
     buckets = sorted({bucket_of(one, lake.buckets) for one in subjects})
     mine = pl.col(SUBJECT).is_in(list(subjects))
     tables = list(versions)
@@ -92,6 +94,11 @@ def stored(
         [lake.scan(t, version=versions[t], bucket=buckets).filter(mine) for t in tables]
     )
     return dict(zip(tables, frames, strict=True))
+
+
+def _of_few(lake: Lake, table: str, subjects: Sequence[str], version: int) -> pl.DataFrame:
+    parts = [lake.subject(table, one, version=version) for one in sorted(subjects)]
+    return parts[0] if len(parts) == 1 else pl.concat(parts)
 
 
 def laid_over(
@@ -108,40 +115,38 @@ def laid_over(
 
 def regions_of(records: MemoryRecords) -> dict[str, str | None]:
     """Return each subject's region: that of the register, else of its newest record with one."""
+    found: dict[str, str | None] = {
+        subject: None for frame in records.frames.values() for subject in frame[SUBJECT].to_list()
+    }
+    others = [frame for table, frame in records.frames.items() if table != REGISTER]
+    registered = _newest_regions([records.frames[REGISTER]] if REGISTER in records.frames else [])
+    if registered.keys() != found.keys():
+        found.update(_newest_regions(others))
+    found.update(registered)
+    return found
+
+
+def _newest_regions(frames: Sequence[pl.DataFrame]) -> dict[str, str]:
+    """Return the region of each subject's newest row that has one."""
     parts = [
-        frame.select(
-            SUBJECT,
-            "region",
-            pl.lit(table == REGISTER).alias("register"),
-            "happened_on",
-        )
-        for table, frame in records.frames.items()
+        frame.select(SUBJECT, "region", "happened_on")
+        for frame in frames
         if frame.height and "region" in frame.columns
     ]
-    found: dict[str, str | None] = {
-        subject: None for frame in records.frames.values() for subject in frame[SUBJECT].unique()
-    }
-    if parts:
-        told = pl.concat(parts).drop_nulls("region").sort("register", "happened_on")
-        found.update(told.select(SUBJECT, "region").iter_rows())
-    return found
+    if not parts:
+        return {}
+    told = pl.concat(parts).drop_nulls("region").sort("happened_on", maintain_order=True)
+    return dict(told.select(SUBJECT, "region").iter_rows())
 
 
 def eligible(
     records: MemoryRecords, scenario: Scenario, subjects: Sequence[str], on: date
 ) -> tuple[list[str], dict[str, str]]:
     """Return who is in the cohort as of a day, and of the others why they are not."""
-    inside = set(cohorts(records, scenario, [on])[SUBJECT])
-    outside = {one: _why(records, scenario, one, on) for one in subjects if one not in inside}
-    return [one for one in subjects if one in inside], outside
-
-
-def _why(records: MemoryRecords, scenario: Scenario, subject: str, on: date) -> str:
-    own = MemoryRecords(
-        {t: f.filter(pl.col(SUBJECT) == subject) for t, f in records.frames.items()}
-    )
-    left = funnel(own, scenario, on)
-    stage = next((stage for stage, count in left.items() if not count), "known")
-    return (
-        f"subject '{subject}' is not in the cohort of '{scenario.id}' as of {on}: {_STAGES[stage]}"
-    )
+    failed = standing(records, scenario, subjects, on)
+    outside = {
+        one: f"subject '{one}' is not in the cohort of '{scenario.id}' as of {on}: {_STAGES[stage]}"
+        for one, stage in failed.items()
+        if stage is not None
+    }
+    return [one for one in subjects if one not in outside], outside

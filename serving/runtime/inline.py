@@ -8,7 +8,7 @@ Records go the way of stored subjects, with their own frames in place of the lak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -246,13 +246,39 @@ def brought(
 
 
 def decide_brought(
-    bundle: Bundle, pipeline: Pipeline, found: Brought, reference: Reference, *, on: date
+    bundle: Bundle,
+    pipeline: Pipeline,
+    found: Brought,
+    reference: Reference,
+    *,
+    on: date,
+    subjects: Sequence[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the features and the decisions of the subjects that records were brought of."""
-    features = pipeline.build(
-        found.records, [on], subjects=list(found.subjects), reference=reference
-    )
+    """Return the features and the decisions of the subjects that records were brought of.
+
+    ``subjects`` are some of them; by default all.
+    """
+    wanted = found.subjects if subjects is None else subjects
+    features = pipeline.build(found.records, [on], subjects=list(wanted), reference=reference)
     return features, decide(features, pipeline.scenario, bundle)
+
+
+def untied(reference: Reference) -> Reference:
+    """Return the reference without anybody's ties: of neighbours nothing is known then, not none.
+
+    For subjects that the caller may not see: whoever brings a record of one would else be told who
+    is tied to it, and how these fare. What is known of groups stays.
+    """
+    ties = reference.network
+    nobody = replace(
+        ties,
+        tables=frozenset(),
+        members=ties.members.clear(),
+        belongs=ties.belongs.clear(),
+        pairs=ties.pairs.clear(),
+        flags=ties.flags.clear(),
+    )
+    return replace(reference, network=nobody)
 
 
 def _taken(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 
 from models.decide import decide
 from models.features.spec import AS_OF, SUBJECT
+from models.risk.encode import FloatArray
 from serving.ledger.decisions import Basis, identified
 from serving.runtime.live import Live
 
@@ -18,6 +19,7 @@ _KEPT = (
     *("probability", "risk_score", "grade", "previous_grade", "vetoes", "valid_until", "warn"),
     *("draw", "action"),
 )
+_FEW = 64
 _SEPARATOR = "\x1f"
 _NULL = "\x00"
 
@@ -83,24 +85,45 @@ def digests(features: pl.DataFrame, live: Live) -> pl.Series:
     specs = live.pipeline.features
     texts = [spec.name for spec in specs if spec.dtype == "category"]
     numbers = [spec.name for spec in specs if spec.dtype != "category"]
-    matrix = np.ascontiguousarray(
-        features.select(pl.col(name).cast(pl.Float64) for name in numbers).to_numpy()
-    )
+    few = features.height <= _FEW
+    matrix, told = (_few if few else _many)(features, numbers, texts)
     matrix = np.where(np.isnan(matrix), np.nan, matrix) + 0.0
+    begun = hashlib.sha256(live.pipeline.digest.encode())
+    found: list[bytes] = []
+    for row, text in zip(matrix, told, strict=True):
+        one = begun.copy()
+        one.update(row.tobytes())
+        one.update(text.encode())
+        found.append(one.digest())
+    return pl.Series("inputs_digest", found, dtype=pl.Binary)
+
+
+def _many(
+    features: pl.DataFrame, numbers: Sequence[str], texts: Sequence[str]
+) -> tuple[FloatArray, list[str]]:
+    """Return the numbers of each row as a matrix, and its texts as one."""
+    matrix = features.select(pl.col(name).cast(pl.Float64) for name in numbers).to_numpy()
     told = features.select(
         pl.concat_str(
             [pl.lit(""), *(pl.col(name).cast(pl.String).fill_null(_NULL) for name in texts)],
             separator=_SEPARATOR,
         ).alias("told")
     )["told"]
-    begun = hashlib.sha256(live.pipeline.digest.encode())
-    found: list[bytes] = []
-    for row, text in zip(matrix, told, strict=True):
-        one = begun.copy()
-        one.update(row.tobytes())
-        one.update(str(text).encode())
-        found.append(one.digest())
-    return pl.Series("inputs_digest", found, dtype=pl.Binary)
+    return np.ascontiguousarray(matrix), told.to_list()
+
+
+def _few(
+    features: pl.DataFrame, numbers: Sequence[str], texts: Sequence[str]
+) -> tuple[FloatArray, list[str]]:
+    """Return what :func:`_many` does; hundreds of columns of a few values take Polars longer."""
+    place = {name: at for at, name in enumerate(features.columns)}
+    rows = features.rows()
+    matrix = np.array([[row[place[name]] for name in numbers] for row in rows], np.float64)
+    told = [
+        _SEPARATOR.join(("", *(_NULL if (t := row[place[n]]) is None else t for n in texts)))
+        for row in rows
+    ]
+    return matrix.reshape(len(rows), len(numbers)), told
 
 
 def _beside(rows: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:

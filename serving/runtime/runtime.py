@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from models.errors import BundleError, ConfigError, LedgerError, RegistryError
+from models.errors import BundleError, ConfigError, LedgerDownError, LedgerError, RegistryError
 from models.logs import logger
 from models.published import CHALLENGER, CHAMPION
 from models.records.contract import Contract
@@ -36,10 +36,13 @@ from serving.runtime.live import Live, digest_of, made_ready
 from serving.runtime.references import Chosen, References, needed
 from serving.runtime.registry import Registry
 from serving.runtime.shelf import Named, Shelf
+from serving.runtime.together import Together
 from serving.settings import ServeSettings
 
 Key: TypeAlias = tuple[str, Role]
 
+TOGETHER: Final = 16
+"""Requests that are decided at once at most."""
 _log = logger(__name__)
 _RETIRED: Final = "no alias and no folder names it any more"
 
@@ -75,6 +78,10 @@ class Runtime:
         self._untold: list[ModelEvent] = []
         self.noted: set[object] = set()
         """What the ledger is known to hold: keys of bases and declarations."""
+        self.together = Together(most=TOGETHER, final=LedgerDownError)
+        """Decides what is asked for at one time at once."""
+        self.many = threading.BoundedSemaphore(2)
+        """Held by whoever decides many subjects, or records, that nobody else asks for."""
         self._building = threading.Lock()
         self._working = threading.Lock()
         self._loaded = threading.Event()

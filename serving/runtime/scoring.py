@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, TypeAlias, cast
+from functools import partial
+from typing import Final, Literal, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
@@ -25,10 +26,13 @@ from serving.runtime.gather import Gathered, eligible, gather
 from serving.runtime.live import Live
 from serving.runtime.rows import made, to_store
 from serving.service import Service
+from serving.supervision import raise_warnings
 
 Content: TypeAlias = Mapping[str, object]
 Sees: TypeAlias = Callable[[str | None], bool]
 
+FEW: Final = 8
+"""Subjects of one request up to which it is decided together with others."""
 _log = logger(__name__)
 
 
@@ -59,6 +63,15 @@ def everywhere(region: str | None) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Subjects that somebody wants decided: ids, which regions they see, and whether to explain."""
+
+    subjects: Sequence[str]
+    sees: Sees = everywhere
+    explain: bool = False
+
+
 def score(
     service: Service,
     live: Live,
@@ -84,23 +97,82 @@ def score(
         ModelError: What the features need of others is not there yet.
         LedgerDownError: The ledger cannot be reached; nothing was stored.
     """
-    asked = list(dict.fromkeys(subjects))
-    runtime = service.runtime
-    found = gather(runtime, service.ledger, live.scenario, asked, on)
+    return score_each(service, live, [Asked(subjects, sees, explain)], on)[0]
+
+
+def score_together(service: Service, live: Live, asked: Asked, on: date) -> Scored:
+    """Do what :func:`score` does, with what others ask for at the same time.
+
+    Many subjects are decided by themselves, so that few need not wait for all of them.
+    """
+    work = partial(score_each, service, live, on=on)
+    if len(asked.subjects) > FEW:
+        with service.runtime.many:
+            return work([asked])[0]
+    return service.runtime.together((live, on), asked, work)
+
+
+def score_each(service: Service, live: Live, asked: Sequence[Asked], on: date) -> list[Scored]:
+    """Do what :func:`score` does for several at once; each is told of its own subjects alone.
+
+    A subject is decided where one of those that ask for it may see it, and explained where one of
+    these wants it explained.
+    """
+    everybody = list(dict.fromkeys(subject for one in asked for subject in one.subjects))
+    found = gather(service.runtime, service.ledger, live.scenario, everybody, on)
+    seen = [_seen(one, found.regions) for one in asked]
+    wanted = set[str]().union(*seen)
+    inside, outside = eligible(
+        found.records, live.scenario, [one for one in everybody if one in wanted], on
+    )
+    told = {
+        subject for one, mine in zip(asked, seen, strict=True) if one.explain for subject in mine
+    }
+    made_of, kept = _decided(service, live, found, inside, on, told) if inside else ({}, {})
+    return [
+        _scored(one, mine, made_of, kept, outside) for one, mine in zip(asked, seen, strict=True)
+    ]
+
+
+def _seen(asked: Asked, regions: Mapping[str, str | None]) -> set[str]:
+    return {one for one in asked.subjects if one in regions and asked.sees(regions[one])}
+
+
+def _scored(
+    asked: Asked,
+    seen: set[str],
+    decided: Mapping[str, Decision],
+    explained: Mapping[UUID, Content],
+    outside: Mapping[str, str],
+) -> Scored:
+    """Return what one of those that asked is told."""
+    mine = list(dict.fromkeys(asked.subjects))
     refused = [
         Refused(one, "not-found", f"nothing is known of subject '{one}'; check its code, or send "
                 "its records first")
-        for one in asked
-        if one not in found.regions or not sees(found.regions[one])
+        for one in mine
+        if one not in seen
     ]  # fmt: skip
-    unseen = {one.subject_id for one in refused}
-    inside, outside = eligible(
-        found.records, live.scenario, [one for one in asked if one not in unseen], on
-    )
-    refused += [Refused(one, "outside-cohort", why) for one, why in outside.items()]
-    if not inside:
-        return Scored((), {}, tuple(refused))
-    chosen = runtime.reference(live, on)
+    refused += [
+        Refused(one, "outside-cohort", outside[one])
+        for one in mine
+        if one in seen and one in outside
+    ]
+    stored = tuple(decided[one] for one in mine if one in seen and one in decided)
+    kept = {one.id: explained[one.id] for one in stored if one.id in explained}
+    return Scored(stored, kept, tuple(refused))
+
+
+def _decided(
+    service: Service,
+    live: Live,
+    found: Gathered,
+    inside: Sequence[str],
+    on: date,
+    told: Collection[str],
+) -> tuple[dict[str, Decision], dict[UUID, Content]]:
+    """Decide and store the subjects; return their decisions, and the explanations there are."""
+    chosen = service.runtime.reference(live, on)
     features = live.pipeline.build(
         found.records, [on], subjects=inside, reference=chosen.reference, check_ids=False
     )
@@ -115,14 +187,13 @@ def score(
         mark=found.mark,
         at=at,
     )
-    wanted = pl.lit(explain) | (pl.col("warn") & ~pl.col("stands"))
-    told = explained(
+    wanted = pl.col(SUBJECT).is_in(list(told)) | (pl.col("warn") & ~pl.col("stands"))
+    why = explained(
         rows.with_columns(wanted.alias("told")), features, live, found, chosen.reference
     )
-    stored, kept = keep(service, live, rows, basis, told, at=at)
+    stored, kept = keep(service, live, rows, basis, why, at=at)
     in_shadow(service, live, features, found, chosen.name, at=at)
-    by_subject = {one.subject_id: one for one in stored}
-    return Scored(tuple(by_subject[one] for one in inside), kept, tuple(refused))
+    return {one.subject_id: one for one in stored}, kept
 
 
 def basis_of(live: Live, versions: Mapping[str, int], reference: str | None) -> Basis:
@@ -205,6 +276,7 @@ def keep(
         stored = decisions.find_all(connection, ids)
         # What stands already may have reasons of before, and those stay; what is new has these.
         kept = explanations.find(connection, ids) if len(new) < len(ids) else dict(told)
+        raise_warnings(service, connection, live.scenario, rows)
     metrics.DECISIONS.labels(live.scenario.id, "champion", "yes").inc(len(ids))
     return stored, kept
 

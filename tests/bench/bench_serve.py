@@ -228,7 +228,8 @@ def mlflow(folder: Path, workers: int) -> Generator[int]:
 @contextmanager
 def running(command: list[str], port: int, path: str, settings: dict[str, str]) -> Generator[None]:
     """Run a server until it answers, and end it with all its workers."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": _path(), **settings}
+    alone = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    env = {**os.environ, **alone, "PATH": _path(), **settings}
     server = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,

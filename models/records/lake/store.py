@@ -17,6 +17,7 @@ from models.errors import LakeConflictError, LakeError, LakeMissingError, Record
 from models.records.lake.catalogue import Catalogue
 from models.records.lake.difference import Difference, difference, first_rows
 from models.records.lake.layout import KEY, SUBJECT, Note, check_table_name, row_order, storable
+from models.records.lake.near import Near
 from models.records.lake.place import Place, place_of, reading, translated
 from models.records.lake.shelf import Shelf
 from models.records.lake.snapshot import Snapshot, open_delta, take_snapshot
@@ -64,6 +65,7 @@ class Lake:
         self._place = place
         self._catalogue = catalogue
         self._shelf = Shelf(place, catalogue)
+        self._near = Near()
 
     @classmethod
     def open(
@@ -193,6 +195,12 @@ class Lake:
             raise LakeError(f"table {table!r} has no subjects; read it with scan")
         names = snapshot.schema.names() if columns is None else _known(snapshot, columns)
         files = snapshot.of_subject(subject_id)
+        if not files:
+            return pl.DataFrame(schema=snapshot.schema).select(names)
+        if len(files) == 1:
+            kept = self._near.rows(snapshot, files[0], subject_id)
+            if kept is not None:
+                return kept if columns is None else kept.select(names)
         query = snapshot.scan(files).filter(pl.col(SUBJECT) == subject_id)
         if len(files) > 1:
             query = query.sort(row_order(snapshot.schema))

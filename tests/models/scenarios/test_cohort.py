@@ -16,7 +16,7 @@ from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
 from models.records.reading import LakeRecords, MemoryRecords
 from models.scenarios import Scenario, parse_scenario
-from models.scenarios.cohort import STAGES, cohort, cohorts, funnel
+from models.scenarios.cohort import STAGES, cohort, cohorts, funnel, standing
 
 Row = Mapping[str, object]
 FIRMS = [make_uscc("91", "210100", body=f"YY{n:06d}") for n in range(8)]
@@ -332,3 +332,31 @@ def test_buckets_of_a_lake_laid_together_are_the_lake(tmp_path: object) -> None:
         parts = [cohort(LakeRecords(lake, bucket=b), one, AS_OF) for b in range(lake.buckets)]
         assert pl.concat(parts).sort("subject_id").equals(cohort(LakeRecords(lake), one, AS_OF))
     assert cohort(LakeRecords(lake), declared, AS_OF)["subject_id"].to_list() == [FIRMS[3]]
+
+
+def test_who_stands_where_is_what_cohort_and_funnel_say() -> None:
+    records = MemoryRecords(
+        {
+            "subject": frame(
+                "subject",
+                [
+                    {"subject_id": FIRMS[0]},
+                    {"subject_id": FIRMS[1], "happened_on": date(2026, 1, 1)},
+                    {"subject_id": FIRMS[2], "closed_on": date(2024, 1, 1)},
+                    {"subject_id": SHOP},
+                ],
+            )
+        }
+    )
+    declared = scenario()
+    asked = [*FIRMS[:4], SHOP]
+    found = standing(records, declared, asked, AS_OF)
+    inside = set(cohort(records, declared, AS_OF)["subject_id"])
+    assert {one for one, stage in found.items() if stage is None} == inside == {FIRMS[0]}
+    for one in asked:
+        own = MemoryRecords(
+            {t: f.filter(pl.col("subject_id") == one) for t, f in records.frames.items()}
+        )
+        left = funnel(own, declared, AS_OF)
+        assert found[one] == next((stage for stage in STAGES if not left[stage]), None)
+    assert found[FIRMS[3]] == "known"
