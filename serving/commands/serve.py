@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serving import threads
 from serving.commands import audit, keys, users
 from serving.commands.backup import backup, restore
 from serving.commands.doctor import doctor
@@ -38,7 +38,7 @@ def api(
     workers: Annotated[int | None, typer.Option(help="How many processes answer.")] = None,
 ) -> None:
     """Answer requests until told to stop (提供接口服务)."""
-    _one_thread_each()
+    threads.one_each()
     import uvicorn
 
     settings = ServeSettings.load()
@@ -71,16 +71,6 @@ def migrate() -> None:
     typer.echo(
         f"台账结构已是最新：{after}" if before == after else f"台账结构：{before or '空'} → {after}"
     )
-
-
-def _one_thread_each() -> None:
-    """Let the processes that answer do with one thread each what they compute, unless told else.
-
-    They are as many as there are processors, and a request is small: pools of threads in each of
-    them would only fight. The libraries read this when they are imported, which is later.
-    """
-    for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
 
 
 @contextmanager

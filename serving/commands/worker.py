@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ConfigError
+from serving import threads
 
 
 def worker(
@@ -21,6 +22,8 @@ def worker(
     ] = None,
 ) -> None:
     """Decide anew, compact, run jobs and tell partners until told to stop (后台任务)."""
+    if job is None:
+        threads.one_each()
     from serving.commands.users import opened
 
     with opened() as service:

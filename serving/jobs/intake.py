@@ -122,7 +122,7 @@ class _Cells:
         self.cleaned: set[int] = set()
 
     def note(self, place: int, rule: str, column: str | None, value: object) -> None:
-        shown = None if value is None else str(value)[:_SHOWN]
+        shown = None if value is None else _SURROGATE.sub("", str(value))[:_SHOWN]
         self.troubles.append(Trouble(place, rule, column, shown))
 
     def row(self, place: int, row: Mapping[str, object]) -> dict[str, object]:
@@ -228,7 +228,7 @@ def quarantined(
             "known_at": sent.at.astimezone(UTC),
             "raw": raw,
         }
-        made.append(json.dumps(entry, ensure_ascii=False, default=str))
+        made.append(_SURROGATE.sub("", json.dumps(entry, ensure_ascii=False, default=str)))
     return made
 
 

@@ -26,6 +26,7 @@ from serving.ledger import inbox, jobs, workers
 from serving.ledger.jobs import Job
 from serving.runtime.scoring import redecide
 from serving.service import Service
+from serving.threads import of_a_job
 
 IDLE: Final = 0.05
 """Seconds between two looks at a queue that was empty."""
@@ -207,7 +208,7 @@ class Worker:
             def stop(seconds: float) -> bool:
                 return cancelled.wait(seconds) or self._stopped.is_set()
 
-            ended = process.run(words, log, stop=stop)
+            ended = process.run(words, log, stop=stop, environment=of_a_job())
         self._settle(job, ended)
         return 0.0
 

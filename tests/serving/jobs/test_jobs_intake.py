@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.records.bookkeeping import Quarantine
@@ -144,6 +144,7 @@ def any_rows(draw: st.DrawFn) -> tuple[Contract, list[dict[str, object]]]:
 
 
 @given(any_rows())
+@example((CONTRACTS["penalty"], [{"authority": "\ud800", "fine_amount": ["\ud800"]}]))
 def test_every_row_is_good_or_says_why(made: tuple[Contract, list[dict[str, object]]]) -> None:
     contract, rows = made
     post = sent(contract.name)
