@@ -69,7 +69,12 @@ def _shared() -> list[structlog.typing.Processor]:
 
 def _formatter(*, console: bool, colors: bool) -> structlog.stdlib.ProcessorFormatter:
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=colors)]
+        # Plain: a traceback with its local variables would tell of persons and of secrets.
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=colors, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
         if console
         else [
             structlog.processors.format_exc_info,

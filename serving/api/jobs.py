@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -32,7 +33,7 @@ class JobAnswer(BaseModel):
 
     id: int = Field(description="任务编号", examples=[17])
     kind: str = Field(description="任务种类", examples=["score_all"])
-    payload: dict[str, Any] = Field(description="参数")
+    payload: dict[str, Any] = Field(description="参数；主体仅提交者与可见全域者可见")
     status: Status = Field(
         description="queued 待处理，running 处理中，done 完成，dead 已放弃，cancelled 已取消"
     )
@@ -70,7 +71,7 @@ def submit(work: kinds.Work, service: ServiceDep, caller: Runner) -> JobAnswer:
             created_by=caller.id,
             dedupe=" ".join([work.kind, *told]) if work.kind in kinds.ONCE else None,
         )
-        answer = _found(connection, number)
+        answer = _found(connection, number, caller)
         _audited(connection, service, caller, "job.submit", number)
     return answer
 
@@ -85,21 +86,19 @@ def every(
     limit: Annotated[int, Query(ge=1, le=200, description="最多条数")] = 50,
 ) -> Jobs:
     """List jobs, the newest first."""
-    del caller
     with service.ledger.begin() as connection:
         found = jobs.listing(
             connection, status=status, kind=_plain(kind), before=before, limit=limit
         )
     more = found[-1].id if len(found) == limit else None
-    return Jobs(jobs=[_answer(job) for job in found], before=more)
+    return Jobs(jobs=[_answer(job, caller) for job in found], before=more)
 
 
 @router.get("/{number}", summary="任务")
 def one(number: Number, service: ServiceDep, caller: Reader) -> JobAnswer:
     """Show a job."""
-    del caller
     with service.ledger.begin() as connection:
-        return _found(connection, number)
+        return _found(connection, number, caller)
 
 
 @router.post("/{number}/cancel", summary="取消任务")
@@ -109,7 +108,7 @@ def cancel(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
         became = jobs.cancel(connection, number)
         if became in {Status.DONE, Status.DEAD}:
             raise Problem(409, "job-ended", f"job {number} is {became}; nothing is left to cancel")
-        answer = _found(connection, number)
+        answer = _found(connection, number, caller)
         _audited(connection, service, caller, "job.cancel", number)
     return answer
 
@@ -119,7 +118,7 @@ def retry(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
     """Queue a job again that was given up or cancelled."""
     with service.ledger.begin() as connection:
         revived = jobs.revive(connection, number)
-        answer = _found(connection, number)
+        answer = _found(connection, number, caller)
         if not revived:
             raise Problem(
                 409,
@@ -131,16 +130,24 @@ def retry(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
     return answer
 
 
-def _found(connection: Connection, number: int) -> JobAnswer:
+def _found(connection: Connection, number: int, caller: Caller) -> JobAnswer:
     job = jobs.get(connection, number)
     if job is None:
         raise Problem(404, "no-such-job", f"there is no job {number}; GET /v1/jobs lists them")
-    return _answer(job)
+    return _answer(job, caller)
 
 
-def _answer(job: Job) -> JobAnswer:
+def _answer(job: Job, caller: Caller) -> JobAnswer:
     told = {name: getattr(job, name) for name in Job.__slots__ if name not in _HIDDEN}
-    return JobAnswer.model_validate(told)
+    return JobAnswer.model_validate({**told, "payload": _payload(job, caller)})
+
+
+def _payload(job: Job, caller: Caller) -> Mapping[str, object]:
+    """Return what a job is to do; whose it is, only to who asked for it or may see everybody."""
+    everybody = caller.everywhere and caller.may(Permission.DECISIONS_READ)
+    if "subjects" not in job.payload or everybody or job.created_by == caller.id:
+        return job.payload
+    return {name: value for name, value in job.payload.items() if name != "subjects"}
 
 
 def _plain(text: str | None) -> str | None:

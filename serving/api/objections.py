@@ -14,7 +14,7 @@ from models.supervision.repair import Kind, State, procedure
 from models.time import SHANGHAI
 from serving import fates
 from serving.api.lookup import PLAIN
-from serving.api.repairs import audited, found_record, open_case
+from serving.api.repairs import audited, found_record, open_case, refuse_before
 from serving.api.warnings import TEXT, BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
@@ -100,6 +100,7 @@ def object_to(body: ObjectionAsked, service: ServiceDep, caller: Writer) -> Obje
                 "only the subject of a record may object to it; a law's other ways stay open",
             )
         case = open_case(service, connection, found)
+        refuse_before(repairs.acts(connection, case.id), service.today())
         now = fates.stands(found, repairs.acts(connection, case.id), service.today())
         if now.disputed or now.state is State.ANNULLED:
             raise TransitionError(
@@ -145,7 +146,11 @@ def settle(
     """
     with service.ledger.begin() as connection:
         found = _visible(connection, number, caller)
+        found_record(
+            service, connection, caller, found.table_name, found.subject_id, found.record_id
+        )
         case = repairs.get(connection, found.case_id, lock=True)
+        refuse_before(repairs.acts(connection, found.case_id), service.today())
         answered = objections.answer(
             connection,
             number,

@@ -24,6 +24,7 @@ from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.engine import Connection
 from serving.ledger.inbox import Posted
 from serving.problems import FieldProblem, Problem
+from serving.reach import beyond
 from serving.service import Service
 
 router = APIRouter(prefix="/v1/records", tags=["records"])
@@ -127,7 +128,7 @@ def post(
     sent = _sent(body, service, caller, digest)
     _check_columns(body, sent.contract)
     taken = intake.take(body.rows, sent)
-    _check_scope(taken, caller)
+    _check_scope(service, body.table, taken, caller)
     try:
         with service.ledger.begin() as connection:
             return _kept(connection, service, body, caller, key, digest, sent, taken)
@@ -216,9 +217,9 @@ def _plain(name: str) -> str:
     return name[:63].encode("utf-8", "replace").decode()
 
 
-def _check_scope(taken: Taken, caller: Caller) -> None:
-    """Refuse the batch where a row is of a region or department that the caller has no part in."""
-    if caller.everywhere and not caller.departments:
+def _check_scope(service: Service, table: str, taken: Taken, caller: Caller) -> None:
+    """Refuse the batch where a row is of a scope, or reaches into one, that is not the caller's."""
+    if (caller.everywhere and not caller.departments) or taken.good.is_empty():
         return
     outside = [
         FieldProblem(
@@ -228,6 +229,11 @@ def _check_scope(taken: Taken, caller: Caller) -> None:
             intake.ROW, "region", "authority"
         ).iter_rows()
         if not (caller.sees_region(region) and caller.sees_department(authority))
+    ] or [
+        FieldProblem(
+            field=f"body.rows.{row}", message="its record or subject is not the caller's to change"
+        )
+        for row in beyond(service, caller, table, taken.good)
     ]
     if outside:
         raise Problem(

@@ -122,7 +122,9 @@ def proof(number: Number, service: ServiceDep, caller: Reader) -> list[ProofShow
     """Tell, for every act that changed what counts, what followed from it until now."""
     with service.ledger.begin() as connection:
         case = _visible(connection, number, caller)
-        return [proof_shown(one) for one in repairs.proofs(connection, case)]
+        _of_case(service, connection, caller, case)
+        found = repairs.proofs(connection, case, regions=caller.regions)
+    return [proof_shown(one) for one in found]
 
 
 @router.get(
@@ -175,13 +177,22 @@ def found_record(
 ) -> Found:
     """Return a record that the caller may see; a problem 404 where there is none."""
     found = fates.find(service, connection, table, subject=subject, record_id=record_id)
-    if found is None or not caller.sees_region(found.region):
+    if (
+        found is None
+        or not caller.sees_region(found.region)
+        or not caller.sees_department(_authority(found))
+    ):
         raise Problem(
             404,
             "not-found",
             f"there is no record {record_id} of subject '{subject}' in table '{table}'",
         )
     return found
+
+
+def _authority(found: Found) -> str | None:
+    told = found.record.get("authority")
+    return told if isinstance(told, str) else None
 
 
 def open_case(service: Service, connection: Connection, found: Found) -> Case:
@@ -221,6 +232,7 @@ def _act(
     around: Sequence[str],
 ) -> CaseRead:
     today, done = service.today(), repairs.acts(connection, case.id)
+    refuse_before(done, today)
     before = fates.stands(found, done, today)
     _check(before, body, done, today)
     number = repairs.act(
@@ -247,6 +259,19 @@ def _act(
         fates.follow(service, connection, case, found, number, now=now, around=around, by=caller.id)
     audited(connection, service, caller, f"repair.{body.act}", f"repair:{case.id}")
     return answer
+
+
+def refuse_before(done: Sequence[ActKept], today: date) -> None:
+    """Raise a problem 409 where something was done on a later day than today: a clock went back."""
+    last = max((one.on for one in done), default=today)
+    if last > today:
+        raise Problem(
+            409,
+            "out-of-order",
+            f"the record was last acted on at {last}, and the service's clock says {today}; set "
+            "the clock right, as nothing is put before what was done",
+            more={"allowed": []},
+        )
 
 
 def _check(now: Status, body: Opened | ActAsked, done: Sequence[ActKept], today: date) -> None:

@@ -24,6 +24,7 @@ from models.records import gate
 from models.records.bookkeeping import Quarantine
 from models.records.contract import Contract
 from models.records.identity import record_ids, stable_id
+from serving.auth import masks
 
 MADE: Final = ("record_id", "known_at", "known_assumed", "source_ref", "findings")
 """Columns that the service makes; no row may bring them."""
@@ -205,11 +206,10 @@ def _masked(one: Trouble, contract: Contract) -> Trouble:
 def quarantined(
     troubles: Sequence[Trouble], rows: Sequence[Mapping[str, object]], sent: Sent
 ) -> list[str]:
-    """Return entries of the lake's quarantine as JSON, one a broken rule; numbers are starred."""
+    """Return entries of the lake's quarantine as JSON, one a broken rule; persons are starred."""
     made: list[str] = []
     for one in troubles:
-        row = json.dumps(dict(rows[one.row]), ensure_ascii=False, default=str)
-        raw = masking.mask_text(_SURROGATE.sub("", row))
+        raw = _raw(rows[one.row], sent.contract)
         entry = {
             "record_id": stable_id(f"{sent.ref}#{one.row}#{one.rule}#{one.column}#{raw}"),
             "run_id": sent.ref,
@@ -230,6 +230,19 @@ def quarantined(
         }
         made.append(_SURROGATE.sub("", json.dumps(entry, ensure_ascii=False, default=str)))
     return made
+
+
+def _raw(row: Mapping[str, object], contract: Contract) -> str | None:
+    """Return a posted row as JSON, its fields of persons starred and all numbers of theirs."""
+    plain = {
+        name: _SURROGATE.sub("", value).translate(_HALF) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+    shown = masks.masked_row(plain, contract)
+    if shown.get("subject_category") == PartyCategory.NATURAL_PERSON and shown.get("subject_name"):
+        shown["subject_name"] = _NAMELESS
+    told = json.dumps(shown, ensure_ascii=False, default=str)
+    return masking.mask_text(_SURROGATE.sub("", told))
 
 
 def quarantine_frame(entries: Sequence[str]) -> pl.DataFrame:

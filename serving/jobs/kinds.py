@@ -25,6 +25,13 @@ _Model = Annotated[
 ]
 
 
+_PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
+"""What a subject's id is made of: PostgreSQL holds no NUL, and a log no line of its own."""
+
+
+_Subject = Annotated[str, Field(min_length=1, max_length=64, pattern=_PLAIN)]
+
+
 class _Work(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +40,7 @@ class Redecide(_Work):
     """重新判定若干主体."""
 
     kind: Literal["redecide"]
-    subjects: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+    subjects: tuple[_Subject, ...] = Field(
         min_length=1, max_length=1000, description="主体", examples=[["91210102123456788E"]]
     )
 

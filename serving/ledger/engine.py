@@ -82,6 +82,7 @@ def _engine(address: str, wait: float) -> Engine:
     _, _, rest = address.partition("://")
     return create_engine(
         f"{_DRIVER}://{rest}",
+        hide_parameters=True,  # an error that is logged tells nothing of subjects or secrets
         pool_size=POOL,
         max_overflow=POOL,
         pool_timeout=wait,

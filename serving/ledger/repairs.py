@@ -7,7 +7,7 @@ them (:mod:`models.supervision.repair`). Whoever acts holds the case's row meanw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -248,18 +248,34 @@ def keep_effect(connection: Connection, effect: Effect) -> None:
     connection.execute(insert(EffectRow).values(values))
 
 
-def proofs(connection: Connection, case: Case) -> list[Proof]:
-    """Return what became of the effects of a case's acts, in their order."""
+def proofs(connection: Connection, case: Case, *, regions: Sequence[str] = ("",)) -> list[Proof]:
+    """Return what became of the effects of a case's acts, in their order.
+
+    ``regions`` are prefixes that the reader may see: of the subjects around the case's own, only
+    those of whom a decision is of these regions are told, and nothing of the others.
+    """
     asked = (
         select(*_EFFECT)
         .join(ActRow, ActRow.id == EffectRow.act_id)
         .where(ActRow.case_id == case.id)
         .order_by(EffectRow.act_id)
     )
-    return [_proof(connection, Effect(*row)) for row in connection.execute(asked).all()]
+    effects = [Effect(*row) for row in connection.execute(asked).all()]
+    return [_proof(connection, _within(connection, one, case, regions), regions) for one in effects]
 
 
-def _proof(connection: Connection, effect: Effect) -> Proof:
+def _within(connection: Connection, effect: Effect, case: Case, regions: Sequence[str]) -> Effect:
+    """Return an effect with those of its subjects whom a reader may know of."""
+    if "" in regions:
+        return effect
+    asked = select(DecisionRow.subject_id).where(
+        DecisionRow.subject_id.in_(effect.subjects), in_regions(DecisionRow.region, regions)
+    )
+    seen = {case.subject_id, *connection.execute(asked.distinct()).scalars()}
+    return replace(effect, subjects=[one for one in effect.subjects if one in seen])
+
+
+def _proof(connection: Connection, effect: Effect, regions: Sequence[str]) -> Proof:
     stored = select(InboxRow.merged_at, InboxRow.lake_version).where(
         InboxRow.seq == effect.inbox_seq
     )
@@ -270,6 +286,7 @@ def _proof(connection: Connection, effect: Effect) -> Proof:
         .where(
             DecisionRow.subject_id.in_(effect.subjects),
             DecisionRow.inbox_mark >= effect.inbox_seq,
+            in_regions(DecisionRow.region, regions),
         )
         .order_by(DecisionRow.seq)
         .limit(_MOST)
