@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="xj-live-") as folder:
         server = embedded.start(Path(folder) / "pg")
         try:
-            address = _database(server)
+            address = database_of(server)
             rates = [float(one) for one in chosen.rates.split(",")]
             print(bench(Path(folder) / "home", address, chosen.posts, rates))
         finally:
@@ -57,11 +57,11 @@ def bench(home: Path, address: str, posts: int, rates: Sequence[float]) -> pl.Da
     village.furnish(home)
     ledger = Ledger.at(address)
     migrate(ledger)
-    headers = {"X-API-Key": _key(ledger)}
+    headers = {"X-API-Key": key_of(ledger)}
     environment = {**os.environ, "XINJIAN_HOME": str(home), "XINJIAN_DATABASE_URL": address}
     environment |= {"PYTHONPATH": str(Path.cwd()), "XINJIAN_RATE_LIMIT": "0"}
-    with _running(environment, "api", "--port", str(PORT)), _running(environment, "worker"):
-        _wait()
+    with running(environment, "api", "--port", str(PORT)), running(environment, "worker"):
+        wait_ready()
         _round(headers, ledger, 20, 20.0, "warm")
         rows = [_round(headers, ledger, posts, rate, f"r{rate:g}") for rate in rates]
     ledger.close()
@@ -124,7 +124,7 @@ def _told(name: str, values: list[float]) -> dict[str, float]:
 
 
 @contextmanager
-def _running(environment: dict[str, str], *words: str) -> Generator[None]:
+def running(environment: dict[str, str], *words: str) -> Generator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "xinjian", "serve", *words],
         env=environment,
@@ -137,7 +137,7 @@ def _running(environment: dict[str, str], *words: str) -> Generator[None]:
         process.wait(30)
 
 
-def _wait() -> None:
+def wait_ready() -> None:
     for _ in range(600):
         try:
             if httpx2.get(f"http://127.0.0.1:{PORT}/health/ready").status_code == 200:
@@ -147,7 +147,7 @@ def _wait() -> None:
     raise SystemExit("the API did not become ready")
 
 
-def _key(ledger: Ledger) -> str:
+def key_of(ledger: Ledger) -> str:
     now, token = datetime.now(UTC), tokens.make(tokens.Kind.KEY)
     row = KeyRow(
         id=token.id,
@@ -166,7 +166,7 @@ def _key(ledger: Ledger) -> str:
     return token.text
 
 
-def _database(server: embedded.Server) -> str:
+def database_of(server: embedded.Server) -> str:
     address = server.get_uri("postgres").partition("://")[2]
     engine = create_engine(f"postgresql+psycopg://{address}", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
