@@ -10,23 +10,17 @@ Nothing here leaves the network that the tracker is in: MLflow's telemetry is of
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import socket
 import tempfile
-import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
-from urllib.parse import urlsplit
 
-from models import published
+from models import published, tracking
 from models.errors import BundleError, RegistryError
 from models.published import CHALLENGER, CHAMPION, PREVIOUS
 from models.risk.bundle import Bundle
@@ -51,18 +45,6 @@ BUNDLE: Final = "bundle"
 
 _CODE: Final = Path(__file__).with_name("pyfunc.py")
 _NEEDS: Final = ("mlflow", "lightgbm", "numpy", "pandas")
-_QUIET: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-}
-_STORES: Final = ("sqlalchemy", "psycopg", "psycopg2", "pymysql", "sqlite3", "alembic", "requests")
-"""Libraries through which MLflow reaches its store, and whose errors come through it."""
-_PORTS: Final = {"postgresql": 5432, "mysql": 3306}
-_PATIENCE: Final = 5.0
-"""Seconds to wait for a database to answer; MLflow itself would try for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +66,7 @@ class Tracker:
         Raises:
             RegistryError: The tracker cannot be reached.
         """
-        if self._untouched:
+        if tracking.untouched(self.uri):
             return []
         with self._client() as client:
             return _versions(client, self.family, model)
@@ -181,49 +163,30 @@ class Tracker:
             for key, value in tags.items():
                 client.set_model_version_tag(name, str(registered.version), key, value)
 
-    @property
-    def _untouched(self) -> bool:
-        """Tell whether the default store was never written; to look must not make it."""
-        path = self.uri.removeprefix("sqlite:///")
-        return path != self.uri and not Path(path).exists()
-
-    @property
-    def _shown(self) -> str:
-        """Return the address without user and password."""
-        parts = urlsplit(self.uri)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-
     @contextmanager
     def _client(self) -> Generator[MlflowClient]:
         """Open a client; MLflow says nothing, and what it raises becomes an error of ours."""
-        with _quiet():
+        with tracking.quiet():
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
 
             try:
-                self._knock()
-                address = _with_driver(self.uri)
+                tracking.knock(self.uri)
+                address = tracking.with_driver(self.uri)
                 yield MlflowClient(tracking_uri=address, registry_uri=address)
             except (MlflowException, OSError) as error:
                 raise self._unusable(error) from error
             except Exception as error:
-                if type(error).__module__.partition(".")[0] not in _STORES:
+                if not tracking.of_store(error):
                     raise
                 raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> RegistryError:
-        first = str(error).strip().partition("\n")[0][:300].replace(self.uri, self._shown)
         return RegistryError(
-            f"the tracker at {self._shown} cannot be used: {first}; check that it runs and that "
+            f"the tracker at {tracking.shown(self.uri)} cannot be used: "
+            f"{tracking.told(error, self.uri)}; check that it runs and that "
             "MLFLOW_TRACKING_URI is right, or unset the variable to keep models under XINJIAN_HOME"
         )
-
-    def _knock(self) -> None:
-        """Raise ``OSError`` at once where a database does not answer."""
-        parts = urlsplit(self.uri)
-        port = _PORTS.get(parts.scheme.partition("+")[0])
-        if port and parts.hostname:
-            socket.create_connection((parts.hostname, parts.port or port), _PATIENCE).close()
 
     def _register(self, client: MlflowClient, new: Publication) -> Registered:
         run_id = self._run(client, new)
@@ -361,28 +324,3 @@ def _save_pyfunc(folder: Path, bundle_folder: Path, bundle: Bundle) -> None:
         signature=ModelSignature(inputs, outputs),
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDS],
     )
-
-
-def _with_driver(uri: str) -> str:
-    """Return a PostgreSQL address with the driver that is installed, where it names none."""
-    if uri.startswith("postgresql://") and find_spec("psycopg2") is None:
-        return uri.replace("postgresql://", "postgresql+psycopg://", 1)
-    return uri
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep MLflow from sending telemetry, and from warning and logging past our own messages."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    talkers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [talker.level for talker in talkers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for talker in talkers:
-                talker.setLevel(logging.ERROR)
-            yield
-        finally:
-            for talker, level in zip(talkers, levels, strict=True):
-                talker.setLevel(level)

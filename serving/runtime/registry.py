@@ -5,18 +5,14 @@ MLflow is loaded by the first question, and its telemetry is off: nothing leaves
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Self
 
+from models import tracking
 from models.errors import RegistryError
 from models.published import BUNDLE_PATH, DIGEST
 from models.risk.published import model_name
@@ -25,18 +21,6 @@ from serving.runtime.shelf import ROLES, Named
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_QUIET: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-}
-_STORES: Final = ("sqlalchemy", "psycopg", "psycopg2", "pymysql", "sqlite3", "alembic", "requests")
-_PORTS: Final = {"postgresql": 5432, "mysql": 3306}
-_PATIENCE: Final = 5.0
-"""Seconds to wait for a database to answer; MLflow itself would try for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +37,7 @@ class Registry:
     @property
     def exists(self) -> bool:
         """Tell whether there is anything to ask: the default file is made by training alone."""
-        path = self.uri.removeprefix("sqlite:///")
-        return path == self.uri or Path(path).exists()
+        return not tracking.untouched(self.uri)
 
     def named(self) -> list[Named]:
         """Return the champions and challengers of all scenarios.
@@ -95,51 +78,23 @@ class Registry:
                 "mlflow is not installed, so the registry cannot be asked; put bundles under "
                 "<home>/serving/bundles/<scenario>/champion, or install xinjian[training]"
             )
-        with _quiet():
+        with tracking.quiet():
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
 
             try:
-                self._knock()
-                address = _with_driver(self.uri)
+                tracking.knock(self.uri)
+                address = tracking.with_driver(self.uri)
                 yield MlflowClient(tracking_uri=address, registry_uri=address)
             except (MlflowException, OSError) as error:
                 raise self._unusable(error) from error
             except Exception as error:
-                if type(error).__module__.partition(".")[0] not in _STORES:
+                if not tracking.of_store(error):
                     raise
                 raise self._unusable(error) from error
 
     def _unusable(self, error: Exception) -> RegistryError:
-        parts = urlsplit(self.uri)
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-        first = str(error).strip().partition("\n")[0][:300].replace(self.uri, shown)
         return RegistryError(
-            f"the registry at {shown} cannot be used: {first}; the models that are live stay live"
+            f"the registry at {tracking.shown(self.uri)} cannot be used: "
+            f"{tracking.told(error, self.uri)}; the models that are live stay live"
         )
-
-    def _knock(self) -> None:
-        """Raise ``OSError`` at once where a database does not answer."""
-        parts = urlsplit(self.uri)
-        port = _PORTS.get(parts.scheme.partition("+")[0])
-        if port and parts.hostname:
-            socket.create_connection((parts.hostname, parts.port or port), _PATIENCE).close()
-
-
-def _with_driver(uri: str) -> str:
-    """Return a PostgreSQL address with the driver that is installed, where it names none."""
-    if uri.startswith("postgresql://") and find_spec("psycopg2") is None:
-        return uri.replace("postgresql://", "postgresql+psycopg://", 1)
-    return uri
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep MLflow from sending telemetry, and from warning and logging past our own messages."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -15,7 +15,8 @@ import yaml
 from models.risk.bundle import Bundle
 from models.risk.calibrate import Calibrator
 from models.risk.grade import risk_score
-from training.registry import _quiet, _save_pyfunc
+from models.tracking import quiet
+from training.registry import _save_pyfunc
 
 
 class Maker(Protocol):
@@ -46,7 +47,7 @@ CALIBRATORS = (
 
 def _saved(bundle: Bundle, folder: Path) -> Path:
     bundle.save(folder / "run" / "bundle")
-    with _quiet():
+    with quiet():
         _save_pyfunc(folder, folder / "run" / "bundle", bundle)
     return folder / "model"
 
@@ -93,7 +94,7 @@ def test_every_calibration_gives_the_same_to_the_bit(
 ) -> None:
     bundle = maker(3, calibrator=calibrator)
     model = _saved(bundle, tmp_path)
-    with _quiet():
+    with quiet():
         from mlflow import pyfunc
 
         loaded: object = pyfunc.load_model(str(model))
@@ -118,7 +119,7 @@ def test_an_altered_bundle_does_not_load(bundle: Bundle, tmp_path: Path) -> None
     model = _saved(bundle, tmp_path)
     path = model / "artifacts" / "bundle" / "calibrator.json"
     path.write_text(path.read_text(encoding="utf-8").replace("0.6", "0.7"), encoding="utf-8")
-    with _quiet():
+    with quiet():
         from mlflow import pyfunc
 
         with pytest.raises(ValueError, match=r"calibrator\.json .* altered"):

@@ -19,7 +19,8 @@ import pytest
 
 from models.errors import RegistryError
 from models.risk.bundle import Bundle
-from training.registry import Registry, _quiet, _save_pyfunc
+from models.tracking import quiet
+from training.registry import Registry, _save_pyfunc
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +138,7 @@ def test_postgresql_holds_the_registry(
 def test_mlflow_serves_the_bundle_without_us(maker: Maker, tmp_path: Path) -> None:
     bundle, port = maker(1), _port()
     bundle.save(tmp_path / "run" / "bundle")
-    with _quiet():
+    with quiet():
         _save_pyfunc(tmp_path, tmp_path / "run" / "bundle", bundle)
     rows = maker.features(20, seed=4).drop("subject_id", "as_of")
     body = {"dataframe_split": {"columns": rows.columns, "data": [list(r) for r in rows.rows()]}}
