@@ -13,7 +13,7 @@ PYTEST   := $(BIN)/python -m pytest -n $(WORKERS)
 COVERAGE := --cov --cov-report=term
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all bench demo
+.PHONY: help install check test test-all bench demo real stop
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,13 @@ bench: install ## run the benchmarks; each prints a table
 	  echo "== $$script"; $(BIN)/python "$$script"; done
 
 demo: export XINJIAN_HOME := $(DEMO)
-demo: install ## make a province of SUBJECTS (20000), import it, judge its quality
-	@test -e $(DEMO)/province/mapping.yaml || rm -rf $(DEMO)/province  # written last: without it, a half
-	@test -e $(DEMO)/province || $(BIN)/xinjian data synth --subjects $(SUBJECTS) --seed $(SEED) --out $(DEMO)/province
-	$(BIN)/xinjian data import $(DEMO)/province/mapping.yaml
-	$(BIN)/xinjian data quality --out $(DEMO)/quality.html
-	@echo
-	@echo "look at: $(DEMO)/quality.html  the quality report, for a browser"
-	@echo "         $(DEMO)/province      the raw departmental tables that were imported"
-	@echo "         $(DEMO)/lake          the records that passed the gate"
-	@echo "go on:   export XINJIAN_HOME=$(DEMO); $(BIN)/xinjian scenario show food_safety"
+demo: install ## everything once on a made province of SUBJECTS (20000): learn, decide, draw, serve
+	@$(BIN)/xinjian demo synthetic --subjects $(SUBJECTS) --seed $(SEED)
+
+real: export XINJIAN_HOME := var/real
+real: install ## the same on Beijing's published tables, which lie in DATA
+	@test -n "$(DATA)" || { echo "make: name the folder of the tables: make real DATA=FOLDER" >&2; exit 1; }
+	@$(BIN)/xinjian demo real $(DATA)
+
+stop: install ## stop what make demo and make real started
+	@for home in $(DEMO) var/real; do XINJIAN_HOME=$$home $(BIN)/xinjian demo stop; done

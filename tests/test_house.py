@@ -97,6 +97,7 @@ def test_the_documented_commands_are_those_there_are(group: Group) -> None:
     names = {
         command.name or getattr(command.callback, "__name__", "").replace("_", "-")
         for command in entry.typer_instance.registered_commands
+        if not command.hidden
     } | {nested.name for nested in entry.typer_instance.registered_groups}
     rows = re.findall(
         rf"^\| `xinjian {group.name} ([\w-]+)", _text("README.md"), flags=re.MULTILINE

@@ -74,6 +74,11 @@ GROUPS = (
         "serving.commands.serve:app",
         "The service: its API, its worker, its ledger and who may use it.",
     ),
+    Group(
+        "demo",
+        "xinjian.demo.commands:app",
+        "The demonstration: everything once, on a made province or on real tables.",
+    ),
 )
 
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving import threads
-from serving.commands import audit, keys, users
+from serving.commands import audit, keys, rules, users
 from serving.commands.backup import backup, restore
 from serving.commands.doctor import doctor
+from serving.commands.feedback import feedback
+from serving.commands.night import night
+from serving.commands.now import compact, escalate, score
 from serving.commands.worker import worker
 from serving.settings import ServeSettings
 
@@ -24,10 +27,16 @@ app = typer.Typer(no_args_is_help=True)
 app.add_typer(users.app, name="user", help="Accounts of people (账号).")
 app.add_typer(keys.app, name="key", help="Keys of systems (密钥).")
 app.add_typer(audit.app, name="audit", help="The audit: its chain verified, its rows (审计).")
+app.add_typer(rules.app, name="rules", help="Files of rules, checked before use (规则).")
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
+app.command()(feedback)
 app.command()(worker)
+app.command()(compact)
+app.command()(score)
+app.command()(escalate)
+app.command()(night)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 REDECIDE: Final = "redecide"
 COMPACT: Final = "compact"
 SCORE_ALL: Final = "score_all"
+ESCALATE: Final = "escalate"
 
 ScenarioId = Annotated[
     str,
@@ -59,6 +60,12 @@ class Compact(_Work):
     kind: Literal["compact"]
 
 
+class Escalate(_Work):
+    """上报超期的预警，每人每次只报一遍."""
+
+    kind: Literal["escalate"]
+
+
 class Retrain(_Work):
     """重新训练，凭书面结论晋升."""
 
@@ -82,6 +89,14 @@ class Annotate(_Work):
     tables: tuple[Literal["penalty", "complaint"], ...] = Field(default=(), description="默认全部")
 
 
+class Night(_Work):
+    """夜间运行：入湖、质量、判定与预警、漂移与换模结论、运行报告."""
+
+    kind: Literal["night"]
+    as_of: date | None = Field(default=None, description="截面日；默认当日")
+    learn: bool = Field(default=True, description="候选模型更好时晋升；否则只写结论")
+
+
 class Publish(_Work):
     """将某版本设为现用模型，或退回上一版本."""
 
@@ -93,17 +108,17 @@ class Publish(_Work):
 
 
 Work: TypeAlias = Annotated[
-    Redecide | ScoreAll | Compact | Retrain | Drift | Annotate | Publish,
+    Redecide | ScoreAll | Compact | Escalate | Retrain | Drift | Annotate | Publish | Night,
     Field(discriminator="kind"),
 ]
 _WORK: Final = TypeAdapter[Work](Work)
 
-UPKEEP: Final = (COMPACT, SCORE_ALL)
+UPKEEP: Final = (COMPACT, SCORE_ALL, ESCALATE)
 """Done by a process of the service's own."""
-LEARNING: Final = ("retrain", "drift", "annotate", "publish")
-"""Done by a training command in a process of its own, with its own packages and memory."""
+LEARNING: Final = ("retrain", "drift", "annotate", "publish", "night")
+"""Done by a command in a process of its own, with its own packages and memory."""
 ALL: Final = (REDECIDE, *UPKEEP, *LEARNING)
-ONCE: Final = frozenset({COMPACT, *LEARNING, SCORE_ALL})
+ONCE: Final = frozenset({COMPACT, ESCALATE, *LEARNING, SCORE_ALL})
 """Kinds of which one waiting job of the same payload is enough."""
 
 
@@ -120,7 +135,7 @@ def payload(work: Work) -> dict[str, object]:
 def command(work: Work, *, number: int, worker: str) -> list[str]:
     """Return the words after ``xinjian`` that do a job, for the worker that holds it."""
     match work:
-        case ScoreAll() | Compact() | Redecide():
+        case ScoreAll() | Compact() | Escalate() | Redecide():
             return ["serve", "worker", f"--job={number}", f"--name={worker}"]
         case Retrain():
             drifted = ["--if-drifted"] if work.if_drifted else []
@@ -130,6 +145,9 @@ def command(work: Work, *, number: int, worker: str) -> list[str]:
         case Annotate():
             tables = [f"--table={one}" for one in work.tables]
             return ["text", "annotate", work.model, *tables]
+        case Night():
+            on = [] if work.as_of is None else [f"--as-of={work.as_of}"]
+            return ["serve", "night", *on, *([] if work.learn else ["--no-learn"])]
         case Publish():
             reason = f"--reason=job {number} of the service"
             return ["risk", "promote", work.scenario, str(work.version), reason]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -26,6 +26,9 @@ from training.progress import Advance, progress
 from training.sources.mapping import Mapping as SourceMapping
 from training.sources.mapping import load_mapping
 from training.sources.run import import_mapping
+
+if TYPE_CHECKING:
+    from training.synth.spec import Spec
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -83,7 +86,8 @@ def quality(
     *,
     lake: LakeOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write a report: .html for people, .json for machines.")
+        list[Path] | None,
+        typer.Option(help="Write a report: .html for people, .json for machines; repeat for both."),
     ] = None,
     target: Annotated[float, typer.Option(help="Compliance rate to meet.")] = 0.99,
     table: Annotated[list[str] | None, typer.Option(help="Only these tables.")] = None,
@@ -112,10 +116,10 @@ def quality(
     contracts = contracts_of(settings)
     opened = _open_existing(settings, lake)
     with progress("质量"):
-        result = run(opened, scope, out=out, target=target, contracts=contracts)
+        result = run(opened, scope, out=out or (), target=target, contracts=contracts)
     console().print(as_table(result, contracts))
-    if out is not None:
-        typer.echo(f"report: {out}")
+    for one in out or ():
+        typer.echo(f"report: {one}")
     if enforce and not met(result):
         raise typer.Exit(3)
 
@@ -171,30 +175,46 @@ def synth(
     lake: Annotated[
         str | None, typer.Option(help="Import into this lake at once; the raw tables are not kept.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Last day of the province, YYYY-MM-DD; 2026-06-30.")
+    ] = None,
 ) -> None:
     """Make a seeded synthetic province of Liaoning: departmental tables with known dirt."""
     if (out is None) == (lake is None):
         raise ConfigError("say where the province goes: exactly one of --out DIR and --lake DIR")
     settings = Settings.load()
+    asked = _asked(subjects, seed, until)
     if out is not None:
         with progress("合成", subjects) as advance:
-            rows = _make_province(out, subjects=subjects, seed=seed, advance=advance)
+            rows = _make_province(out, asked, advance=advance)
         console().print(counts("合成数据", rows))
         typer.echo(f"mapping: {out / 'mapping.yaml'}")
         return
     with tempfile.TemporaryDirectory(prefix="xinjian-") as folder:
         with progress("合成", subjects) as advance:
-            _make_province(Path(folder), subjects=subjects, seed=seed, advance=advance)
+            _make_province(Path(folder), asked, advance=advance)
         mapping = load_mapping(Path(folder) / "mapping.yaml")
         _import(mapping, lake, root=None, settings=settings)
 
 
-def _make_province(out: Path, *, subjects: int, seed: int, advance: Advance) -> Mapping[str, int]:
+def _asked(subjects: int, seed: int, until: str | None) -> Spec:
+    """Return what is asked of a province."""
+    from training.synth.spec import Spec
+
+    if until is None:
+        return Spec(subjects=subjects, seed=seed)
+    try:
+        return Spec(subjects=subjects, seed=seed, end=date.fromisoformat(until))
+    except ValueError:
+        raise ConfigError(f"--until {until}: no such day; write YYYY-MM-DD") from None
+
+
+def _make_province(out: Path, spec: Spec, *, advance: Advance) -> Mapping[str, int]:
     """Make a province and return the rows of its tables."""
-    from training.synth import make_province
+    from training.synth.province import make
 
     try:
-        return make_province(out, subjects=subjects, seed=seed, advance=advance).rows
+        return make(spec, out, advance=advance).rows
     except OSError as error:
         raise ConfigError(
             f"cannot write the province to {out}: {error.strerror}; name a folder that can be "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.codes.calendar import Calendar
@@ -19,12 +19,12 @@ def run(
     lake: Tables,
     scope: Scope | None = None,
     *,
-    out: Path | None = None,
+    out: Sequence[Path] = (),
     target: float = TARGET,
     contracts: Mapping[str, Contract] = CONTRACTS,
     calendar: Calendar | None = None,
 ) -> Quality:
-    """Measure ``lake`` within ``scope``; write ``out`` (``.html`` or ``.json``) if one is given.
+    """Measure ``lake`` within ``scope``; write each of ``out`` (``.html`` or ``.json``).
 
     Raises :class:`~models.errors.ConfigError` for a target outside (0, 1], an ``out`` of another
     kind or one that cannot be written, before anything is measured where that is possible.
@@ -33,18 +33,19 @@ def run(
         raise ConfigError(
             f"the target {target} is no share; give a number above 0 up to 1, e.g. 0.99"
         )
-    if out is not None and out.suffix.lower() not in {".html", ".json"}:
-        raise ConfigError(
-            f"cannot tell what to write to {out}: its name must end in .html or .json"
-        )
+    for one in out:
+        if one.suffix.lower() not in {".html", ".json"}:
+            raise ConfigError(
+                f"cannot tell what to write to {one}: its name must end in .html or .json"
+            )
     quality = measure_lake(lake, scope, target=target, contracts=contracts, calendar=calendar)
-    if out is not None:
+    for one in out:
         text = (
             quality.to_json()
-            if out.suffix.lower() == ".json"
+            if one.suffix.lower() == ".json"
             else render(quality, contracts=contracts)
         )
-        _write(out, text)
+        _write(one, text)
     return quality
 
 

@@ -16,6 +16,7 @@ def words(kind: str, **payload: object) -> list[str]:
     ("kind", "payload", "command"),
     [
         ("compact", {}, "serve worker --job=7 --name=w"),
+        ("escalate", {}, "serve worker --job=7 --name=w"),
         ("score_all", {"scenario": "food_safety"}, "serve worker --job=7 --name=w"),
         ("retrain", {"scenario": "food_safety"}, "risk retrain food_safety"),
         (
@@ -24,6 +25,12 @@ def words(kind: str, **payload: object) -> list[str]:
             "risk retrain food_safety --if-drifted",
         ),
         ("drift", {"scenario": "food_safety"}, "risk retrain food_safety --if-drifted --dry-run"),
+        ("night", {}, "serve night"),
+        (
+            "night",
+            {"as_of": "2026-11-22", "learn": False},
+            "serve night --as-of=2026-11-22 --no-learn",
+        ),
         ("annotate", {"model": "text"}, "text annotate text"),
         (
             "annotate",
@@ -74,6 +81,7 @@ def test_work_is_kept_as_it_is_read(kind: str) -> None:
     payloads: dict[str, dict[str, object]] = {
         "redecide": {"subjects": ["a"]},
         "compact": {},
+        "escalate": {},
         "annotate": {"model": "text"},
         "publish": {"scenario": "town", "version": 2},
     }

@@ -67,9 +67,9 @@ def test_the_json_is_the_same_every_time(province: Tables) -> None:
 
 
 def test_json_and_page_are_written_by_their_ending(small: Tables, tmp_path: Path) -> None:
-    quality = run(small, out=tmp_path / "deep" / "quality.json")
+    quality = run(small, out=[tmp_path / "deep" / "quality.json"])
     assert (tmp_path / "deep" / "quality.json").read_text(encoding="utf-8") == quality.to_json()
-    run(small, out=tmp_path / "quality.HTML")
+    run(small, out=[tmp_path / "quality.HTML"])
     assert (tmp_path / "quality.HTML").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "quality.HTML"]
     assert run(small).totals == quality.totals
@@ -79,7 +79,7 @@ def test_json_and_page_are_written_by_their_ending(small: Tables, tmp_path: Path
 def test_another_ending_is_refused_before_measuring(name: str, tmp_path: Path) -> None:
     broken: Any = None
     with pytest.raises(ConfigError, match=r"\.html or \.json"):
-        run(broken, out=tmp_path / name)
+        run(broken, out=[tmp_path / name])
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, 1.01, 99.0])
@@ -92,7 +92,7 @@ def test_a_target_that_is_no_share_is_refused(target: float) -> None:
 def test_a_report_that_cannot_be_written_says_so(small: Tables, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot write"):
-        run(small, out=tmp_path / "file" / "quality.json")
+        run(small, out=[tmp_path / "file" / "quality.json"])
 
 
 def test_the_terminal_says_whether_the_line_is_met(small: Tables, lake_of: LakeOf) -> None:

@@ -1,0 +1,165 @@
+"""``xinjian demo``: everything once, on a province that is made or on real tables."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from models.errors import ConfigError
+from models.time import SHANGHAI
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serving.cycle.steps import Step, Told
+    from serving.settings import ServeSettings
+    from xinjian.demo.plan import Demo
+
+app = typer.Typer(no_args_is_help=True)
+
+FOLDER: Final = "demo"
+
+
+@app.command()
+def synthetic(
+    *,
+    subjects: Annotated[int, typer.Option(min=200, help="Subjects of the province.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the province.")] = 7,
+) -> None:
+    """Make a province, learn from it, decide, draw, and serve it; run again, it goes on."""
+    from serving.settings import ServeSettings
+    from xinjian.demo.plan import PROVINCE
+    from xinjian.demo.plan import synthetic as declared
+
+    settings = ServeSettings.load()
+    today = datetime.now(SHANGHAI).date()
+    demo = declared(settings.home, subjects=subjects, seed=seed, today=today)
+    if not _known(settings, "province"):
+        shutil.rmtree(settings.home / PROVINCE, ignore_errors=True)
+    _show(demo, settings)
+
+
+@app.command()
+def real(
+    tables: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of Beijing's published tables.")
+    ],
+) -> None:
+    """Show the same on the culture market of Beijing, from the city's published tables."""
+    from serving.settings import ServeSettings
+    from xinjian.demo.plan import real as declared
+
+    if not tables.is_dir():
+        raise ConfigError(f"{tables}: is no folder; name the one that holds the tables")
+    settings = ServeSettings.load()
+    _show(declared(settings.home, tables.resolve()), settings)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the API and the worker that a demonstration started."""
+    from serving.settings import ServeSettings
+    from xinjian.demo.services import stop as end
+
+    told = "stopped" if end(ServeSettings.load().home / FOLDER) else "nothing is running"
+    typer.echo(told)
+
+
+@app.command(hidden=True)
+def texts() -> None:
+    """Write the labelled texts of the province that was made."""
+    from models.settings import Settings
+    from xinjian.demo.plan import PROVINCE, TEXTS
+    from xinjian.demo.stages import label_texts
+
+    home = Settings.load().home
+    out = home / TEXTS / "labelled.parquet"
+    typer.echo(f"{out}: {label_texts(home / PROVINCE, out):,} texts")
+
+
+@app.command(hidden=True)
+def publish(
+    scenarios: Annotated[list[str], typer.Argument(help="Scenarios that were fitted.")],
+) -> None:
+    """Register what was fitted, and let it decide where nothing does yet."""
+    from models.settings import Settings
+    from xinjian.demo.plan import TEXTS
+    from xinjian.demo.stages import publish_risk, publish_text
+
+    settings = Settings.load()
+    fitted = settings.home / TEXTS / "fit"
+    told = publish_risk(settings, scenarios)
+    if fitted.exists():
+        told.append(publish_text(settings, fitted))
+    typer.echo("\n".join(told))
+
+
+@app.command(hidden=True)
+def inspect(scenario: Annotated[str, typer.Argument(help="Scenario to draw by.")]) -> None:
+    """Plan and draw an inspection over the running API, and verify it."""
+    from serving.commands.users import opened
+    from xinjian.demo import inspection
+    from xinjian.demo.services import running
+
+    with opened() as service:
+        folder = service.settings.home / FOLDER
+        found = running(folder)
+        if found is None:
+            raise ConfigError("no demonstration is running; start it with xinjian demo")
+        held = inspection.keys(service, folder)
+    verified = inspection.carry_out(found.address, held, scenario)
+    typer.echo(f"verified: {verified}")
+
+
+def _known(settings: ServeSettings, step: str) -> bool:
+    from serving.cycle.steps import journal
+
+    told = journal(settings.home / FOLDER).get(step)
+    return told is not None and told.state == "done"
+
+
+def _show(demo: Demo, settings: ServeSettings) -> None:
+    from xinjian.demo.services import start
+    from xinjian.demo.shown import page
+
+    folder = settings.home / FOLDER
+    _carry_out(demo.steps, folder, of=len(demo.steps) + 1)
+    found = start(folder, port=settings.port)
+    _carry_out([demo.inspection], folder, of=len(demo.steps) + 1, after=len(demo.steps))
+    typer.echo(page(demo, settings, found))
+
+
+def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) -> None:
+    from serving.cycle.steps import carry_out, whole
+    from serving.service import now
+
+    places = {step.name: after + place for place, step in enumerate(steps, start=1)}
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stopped.set()
+
+    def begun(step: Step) -> None:
+        typer.echo(f"[{places[step.name]:2}/{of}] {step.title} …", nl=False, err=True)
+
+    def ended(told: Told) -> None:
+        typer.echo(
+            f" {told.seconds:.0f} 秒" if told.state == "done" else f" {told.state}", err=True
+        )
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    told = carry_out(steps, folder, clock=now, stop=stopped.wait, begun=begun, ended=ended)
+    if stopped.is_set():
+        raise typer.Exit(130)
+    if not whole(told):
+        lost = "\n".join(f"{one.title}: {one.said[-600:]}" for one in told if one.state == "failed")
+        raise ConfigError(f"{lost}\nlogs: {folder}; mended, run the same again and it goes on")

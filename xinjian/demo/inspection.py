@@ -1,0 +1,147 @@
+"""An inspection carried out over the API: planned, approved, frozen, seeded, drawn, verified."""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+
+from models.errors import ConfigError
+from models.time import SHANGHAI
+
+if TYPE_CHECKING:
+    from serving.service import Service
+
+SOURCE: Final = "演示用随机值（实际使用须为事后公布的公开随机源）"
+_INSPECTORS: Final = 60
+_KEY_DAYS: Final = 7
+
+
+def keys(service: Service, folder: Path) -> dict[str, str]:
+    """Return keys of a drafter, a chief and a reader, made once; only the user may read them."""
+    from serving.auth.roles import Role
+
+    wanted = {
+        "drafter": {Role.ANALYST},
+        "chief": {Role.PUBLISHER},
+        "reader": {Role.ANALYST, Role.INSPECTOR},
+    }
+    return {
+        name: _key(service, folder / f"{name}.key", name, roles) for name, roles in wanted.items()
+    }
+
+
+def _key(service: Service, path: Path, name: str, roles: set[Any]) -> str:
+    from serving.auth import issuing
+    from serving.ledger.audit import SYSTEM
+
+    if path.exists():
+        return path.read_text(encoding="utf-8").strip()
+    wish = issuing.Wish(f"demo-{name}", frozenset(roles), ("",), days=_KEY_DAYS)
+    _, text = issuing.issue(service, SYSTEM, wish=wish)
+    path.touch(stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
+    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def declared(scenario: str, today: date) -> dict[str, Any]:
+    """Return the plan: one matter, one period of a month from tomorrow."""
+    first = today + timedelta(days=1)
+    last = min(first + timedelta(days=30), date(first.year, 12, 31))
+    return {
+        "id": "demo",
+        "title": f"{first.year}年双随机抽查计划（演示）",
+        "year": first.year,
+        "scenario": scenario,
+        "departments": ["市场监管局"],
+        "matters": [
+            {
+                "id": "M01",
+                "title": "登记事项检查",
+                "department": "市场监管局",
+                "legal_basis": ["市场主体登记管理条例 第三十八条"],
+                "published": f"{first.year}-01-01",
+            }
+        ],
+        "periods": [{"id": "P1", "first": first.isoformat(), "last": last.isoformat()}],
+        "ratios": {"A": 0.005, "B": 0.01, "C": 0.03, "D": 0.1},
+        "capacity": {"per_month": 400},
+        "caps": {"per_year": 2, "by_grade": {"D": 4}},
+    }
+
+
+def carry_out(address: str, held: Mapping[str, str], scenario: str) -> dict[str, Any]:
+    """Carry a plan out up to its teams, and return what the public verification says.
+
+    What stands already is left as it is, so that this may be cut off and called again.
+
+    Raises:
+        ConfigError: The service refuses a step; the message is its own.
+    """
+    with httpx2.Client(base_url=address, timeout=300) as client:
+        office = _Office(client, held)
+        today = datetime.now(SHANGHAI).date()
+        state = office.state()
+        if state is None:
+            office.ask("drafter", "/v1/plans", plan=declared(scenario, today))
+            state = "draft"
+        if state == "draft":
+            digest = office.read("/v1/plans/demo")["digest"]
+            office.ask("chief", "/v1/plans/demo/approve", digest=digest)
+            state = "approved"
+        if state == "approved":
+            office.ask("drafter", "/v1/plans/demo/freeze", sources=[SOURCE])
+            state = "frozen"
+        if state == "frozen":
+            at = datetime.now(UTC).isoformat()
+            value = {"source": SOURCE, "value": secrets.token_hex(32), "published_at": at}
+            office.ask("drafter", "/v1/plans/demo/seed", entropy=[value])
+            state = "seeded"
+        if state == "seeded":
+            office.ask("drafter", "/v1/plans/demo/draw")
+            office.ask("drafter", "/v1/pools/inspectors", rows=_inspectors())
+            office.ask("drafter", "/v1/plans/demo/tasks", authority="市场监管局")
+        return office.read("/v1/plans/demo/verify")
+
+
+class _Office:
+    def __init__(self, client: httpx2.Client, held: Mapping[str, str]) -> None:
+        self.client, self.held = client, held
+
+    def state(self) -> str | None:
+        answer = self.client.get("/v1/plans/demo", headers=self._key("chief"))
+        return None if answer.status_code == 404 else str(self._told(answer)["state"])
+
+    def read(self, path: str) -> dict[str, Any]:
+        return self._told(self.client.get(path, headers=self._key("chief")))
+
+    def ask(self, who: str, path: str, **body: object) -> dict[str, Any]:
+        return self._told(self.client.post(path, json=body, headers=self._key(who)))
+
+    def _key(self, who: str) -> dict[str, str]:
+        return {"X-API-Key": self.held[who]}
+
+    def _told(self, answer: httpx2.Response) -> dict[str, Any]:
+        if not answer.is_success:
+            raise ConfigError(f"{answer.request.url.path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+
+def _inspectors() -> list[dict[str, Any]]:
+    """Return inspectors without names: nobody is made up."""
+    return [
+        {
+            "人员编号": f"i{number:03d}",
+            "姓名": f"执法人员{number:03d}",
+            "执法证编号": f"辽{number:04d}",
+            "有效期至": "2099-12-31",
+            "所属单位": "执法支队",
+            "可检查事项": "M01",
+        }
+        for number in range(_INSPECTORS)
+    ]

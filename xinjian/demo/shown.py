@@ -1,0 +1,44 @@
+"""What a demonstration shows in the end: where to look, and requests that work."""
+
+from __future__ import annotations
+
+import httpx2
+
+from serving.settings import ServeSettings
+from xinjian.demo.plan import Demo
+from xinjian.demo.services import Running
+from xinjian.demo.stages import newest_run
+
+_FOLDER = "demo"
+
+
+def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
+    """Return where to look, and three requests with the key of a reader."""
+    home, url, scenario = settings.home, found.address, demo.drawn_by
+    runs = [newest_run(home / "risk" / one) for one in demo.scenarios]
+    subject = _drawn(url)
+    ask = f"""curl -H "X-API-Key: $(cat {home / _FOLDER / "reader.key"})" '{url}/v1"""
+    body = f"""'{{"subjects": ["{subject}"], "explain": true}}'"""
+    return "\n".join(
+        [
+            "",
+            f"  API             {url}/docs",
+            f"  quality report  {home / 'quality.html'}",
+            *(f"  model card      {run / 'card.html'}" for run in runs),
+            f"  draw            {url}/v1/plans/demo/record, public",
+            f"  its check       {url}/v1/plans/demo/verify, public",
+            f"  MLflow          mlflow ui --backend-store-uri {settings.tracker}",
+            f"  accounts        the setup token is in {home / _FOLDER / 'api.log'}",
+            f"  stop            XINJIAN_HOME={home} xinjian demo stop",
+            "",
+            f"  {ask}/warnings?limit=3'",
+            f"  {ask}/subjects/{subject}/decision?scenario={scenario}'",
+            f"  {ask}/scenarios/{scenario}/score' --json {body}",
+        ]
+    )
+
+
+def _drawn(address: str) -> str:
+    """Return a subject that was drawn: anybody may read whom."""
+    answer = httpx2.get(f"{address}/v1/plans/demo/record", timeout=60).raise_for_status().json()
+    return str(answer["drawn"][0]["subject_id"])
