@@ -91,6 +91,7 @@ def _ledger_findings(settings: ServeSettings, now: Callable[[], datetime]) -> It
         if migrated.state == "ok":
             yield _looked("备份", lambda: _backed_up(ledger))
             yield _looked("后台任务进程", lambda: _worker(ledger))
+            yield _looked("本单位规则", lambda: _editions(ledger))
     finally:
         ledger.close()
 
@@ -158,7 +159,32 @@ def _worker(ledger: Ledger) -> Finding:
     return Finding(title, "ok", f"{silence:.0f} 秒前有心跳")
 
 
+def _editions(ledger: Ledger) -> Finding:
+    from models.supervision.rulefiles import RuleKind, read
+    from serving.ledger import rules
+
+    title = "本单位规则"
+    with ledger.begin() as connection:
+        approved = rules.approved(connection)
+    for one in approved:
+        try:
+            read(RuleKind(one.kind), one.content, f"{one.kind}.yaml ({one.id})")
+        except (XinjianError, ValueError) as error:
+            remedy = f"在 POST /v1/rules/{one.kind}/proposals 提出更正"
+            return Finding(title, "fail", str(error), remedy)
+    return Finding(
+        title, "ok", f"已批准 {len(approved)} 份，均可读" if approved else "使用软件自带规则"
+    )
+
+
 # Around it
+
+
+def _rules(settings: ServeSettings) -> Finding:
+    from models.supervision.rulefiles import check_all
+
+    del settings
+    return Finding("规则文件", "ok", f"软件自带的 {check_all()} 份规则无误")
 
 
 def _home(settings: ServeSettings) -> Finding:
@@ -289,4 +315,5 @@ _CHECKS: Final[tuple[tuple[str, Callable[[ServeSettings], Finding]], ...]] = (
     ("网络", _network),
     ("组件", _extras),
     ("字体", _font),
+    ("规则文件", _rules),
 )

@@ -41,6 +41,28 @@ class TooLargeError(Exception):
     """The body has more bytes than the service takes."""
 
 
+class _Body:
+    """A body as it arrives: a body sent in chunks tells no length beforehand."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._seen = 0
+
+    @property
+    def too_large(self) -> bool:
+        """Whether more has arrived than may."""
+        return self._seen > self._limit
+
+    async def receive(self) -> Message:
+        """Give the next part; :class:`TooLargeError` where it is one too many."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self.too_large:
+                raise TooLargeError
+        return message
+
+
 class Edge:
     """Wrap an app; ``body_limit`` is the most bytes of a body."""
 
@@ -67,6 +89,7 @@ class Edge:
     ) -> None:
         began, status = time.perf_counter(), 500
         started = False
+        body = _Body(receive, self._limit)
 
         async def sending(message: Message) -> None:
             nonlocal status, started
@@ -80,12 +103,19 @@ class Edge:
                 ]
             await send(message)
 
+        async def answering(message: Message) -> None:
+            # Whoever reads a body takes what stops it for a broken one, and would say so.
+            if started or not body.too_large:
+                await sending(message)
+
         metrics.BUSY.inc()
         try:
             if _told_length(headers) > self._limit:
                 await _refuse(sending, self._limit)
             else:
-                await self._app(scope, _limited(receive, self._limit), sending)
+                await self._app(scope, body.receive, answering)
+                if body.too_large and not started:
+                    await _refuse(sending, self._limit)
         except TooLargeError:
             if started:
                 raise
@@ -97,23 +127,7 @@ class Edge:
 
 def _told_length(headers: dict[bytes, bytes]) -> int:
     told = headers.get(b"content-length", b"0")
-    return int(told) if told.isdigit() else 0
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    """Count what arrives: a body sent in chunks tells no length beforehand."""
-    seen = 0
-
-    async def receiving() -> Message:
-        nonlocal seen
-        message = await receive()
-        if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise TooLargeError
-        return message
-
-    return receiving
+    return int(told[:20]) if told.isdigit() else 0
 
 
 async def _refuse(send: Send, limit: int) -> None:

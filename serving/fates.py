@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 
 from models.errors import LakeMissingError, TransitionError
-from models.features.spec import SUBJECT
 from models.records.contract import Contract
 from models.records.publicity import VoidReason
 from models.records.reading import MemoryRecords
@@ -36,11 +35,17 @@ ACCEPT: Final = "accept"
 ENDING: Final = frozenset({Kind.REPAIR, Kind.ANNUL, Kind.RESTORE})
 """Acts after which everything that was made of the record is made anew."""
 NEVER: Final = date(9999, 12, 31)
-"""From when a record is void whose repair was undone: a null would say nothing (see the inbox)."""
+"""From when a record is void whose repair was undone: a day that never comes.
+
+A null cannot say it. Of a record that is known already a null says nothing, in the inbox, in a post
+and in the lake's merge alike, so that a source that repeats its record without ``void_from`` does
+not undo a repair. To undo one, a fate has to be stated, and this is the one under which a record
+counts on every day (:func:`models.records.countable.countable`). What reads records looks at the
+day, never at whether there is one; the reason of the void before stays beside it as its history.
+"""
 _URGENT: Final = 10
 _SOON: Final = 50
 _BATCH: Final = 500
-_MOST_NEIGHBOURS: Final = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,25 +138,6 @@ def check_accept(now: Status, done: Sequence[ActKept]) -> None:
         state=now.state,
         allowed=allowed,
     )
-
-
-def neighbours(service: Service, subject: str) -> list[str]:
-    """Return whose relation features may depend on a subject: by a person in common, or a tie."""
-    lake, found = service.runtime.lake, list[pl.Series]()
-    there = lake.tables()
-    if "relation" in there:
-        ties = lake.scan("relation", columns=[SUBJECT, "other_id"])
-        found.append(
-            ties.filter(pl.col("other_id") == subject).select(SUBJECT).collect().to_series()
-        )
-        found.append(lake.subject("relation", subject)["other_id"])
-    if "person_role" in there:
-        persons = lake.subject("person_role", subject)["person_id"].unique()
-        roles = lake.scan("person_role", columns=[SUBJECT, "person_id"])
-        shared = roles.filter(pl.col("person_id").is_in(persons.implode())).select(SUBJECT)
-        found.append(shared.collect().to_series())
-    names = {one for series in found for one in series.to_list() if one is not None}
-    return sorted(names - {subject})[:_MOST_NEIGHBOURS]
 
 
 def follow(

@@ -13,6 +13,7 @@ from serving.ledger.audit import Recorder
 from serving.ledger.engine import Ledger
 from serving.runtime.runtime import Runtime
 from serving.settings import ServeSettings
+from serving.texts.texts import Texts
 
 Clock = Callable[[], datetime]
 """Tells the instant, with its zone; a test or a simulation has one of its own."""
@@ -33,11 +34,13 @@ class Service:
     access: Access = field(default_factory=Access)
     audit: Recorder = field(init=False)
     runtime: Runtime = field(init=False)
+    texts: Texts = field(init=False)
 
     def __post_init__(self) -> None:
         """Audit into this ledger."""
         object.__setattr__(self, "audit", Recorder(self.ledger))
         object.__setattr__(self, "runtime", Runtime(self.settings, self.ledger, self.clock))
+        object.__setattr__(self, "texts", Texts(self.settings, self.clock))
 
     @classmethod
     def open(cls, settings: ServeSettings, *, clock: Clock = now) -> Self:
@@ -51,4 +54,5 @@ class Service:
     def close(self) -> None:
         """Close what was opened."""
         self.runtime.close()
+        self.texts.close()
         self.ledger.close()

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from models.settings import Settings
+from models.text.published import is_id
+from serving.handling.papers import check_types
 
 _DATABASES: Final = ("postgresql", "postgres")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -60,8 +62,9 @@ class ServeSettings(Settings):
     """Who signs in with a second factor: ``administrators``, or ``everyone``."""
 
     secret_key: SecretStr | None = Field(default=None, min_length=32)
-    """Secret that seals what the ledger keeps of second factors and webhooks. Else the service
-    makes one in ``<home>/secret.key``; whoever loses it sets these up anew."""
+    """Secret that seals what the ledger keeps of second factors, webhooks and complaints. Else the
+    service makes one in ``<home>/secret.key``; whoever loses it sets these up anew, and cannot
+    read complaints any more."""
 
     oidc_issuer: str | None = None
     """Issuer of the OIDC access tokens that are taken, as in their ``iss``; none are otherwise."""
@@ -107,8 +110,49 @@ class ServeSettings(Settings):
             raise ValueError(msg)
         return names
 
+    attachment_limit: int = Field(default=8 * 2**20, ge=1024)
+    """Most bytes of one attachment; not more than a body may have."""
+
+    attachment_types: str = "pdf,png,jpeg,docx,xlsx,txt"
+    """Types of attachments that are taken, with commas between."""
+
+    attachments_most: int = Field(default=50, ge=1, le=10_000)
+    """Most attachments of one warning, repair or objection."""
+
+    @field_validator("attachment_types")
+    @classmethod
+    def _check_attachment_types(cls, names: str) -> str:
+        check_types(names)
+        return names
+
     model_poll: float = Field(default=15.0, ge=0.1, le=3600)
     """Seconds between two looks at the registry of models."""
+
+    text_model: str | None = None
+    """Id of the text model that reads complaints; else the only one that has a champion."""
+
+    public_address: str | None = None
+    """Where people reach the service, such as ``https://credit.example.cn``: it goes into the QR
+    codes of reports and check-lists. They have none otherwise."""
+
+    @field_validator("public_address")
+    @classmethod
+    def _check_public_address(cls, address: str | None) -> str | None:
+        if address is None or not address.strip():
+            return None
+        parts = urlsplit(address.strip())
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+            msg = "must be an address such as https://credit.example.cn, without a query"
+            raise ValueError(msg)
+        return address.strip().rstrip("/")
+
+    @field_validator("text_model")
+    @classmethod
+    def _check_text_model(cls, model: str | None) -> str | None:
+        if model and not is_id(model):
+            msg = "must be the name of a text model, in lower-case letters, digits and _"
+            raise ValueError(msg)
+        return model or None
 
     reference_days: int = Field(default=7, ge=0, le=366)
     """Most days that the figures of peers and neighbours may be old when one subject is decided."""

@@ -111,6 +111,34 @@ def neighbours(network: Network, subject: str, on: date, *, hops: bool = False) 
     return found
 
 
+def around(
+    network: Network, subjects: pl.Series, on: date, *, wanted: tuple[FeatureSpec, ...]
+) -> Keys:
+    """Return the digests of all whose flags the ``wanted`` features of subjects look at."""
+    if not wanted:
+        return np.empty(0, np.uint64)
+    ties, _ = _ties(network, keyed(subjects).to_numpy(), on)
+    if all(spec.name != _name(_SECOND, "count") for spec in wanted):
+        return np.unique(ties.other)
+    return np.unique(np.concatenate([ties.other, _second(network, ties, on)[1]]))
+
+
+def counted_by(
+    network: Network, subjects: pl.Series, on: date, *, wanted: tuple[FeatureSpec, ...]
+) -> Keys:
+    """Return the digests of all whose ``wanted`` features may look at the flags of subjects.
+
+    The other way round than :func:`around`, and wider: through a hub every member may count one.
+    """
+    hops = any(spec.name == _name(_SECOND, "count") for spec in wanted)
+    found = keyed(subjects).to_numpy()
+    for _ in range(1 + hops):
+        members = network.members_of(network.nodes_of(found), on)["subject"]
+        others = network.pairs_of(np.unique(found), on)["other"]
+        found = np.unique(np.concatenate([found, members, others])).astype(np.uint64)
+    return found
+
+
 def _whom(tie: str, everyone: Keys, flagged: Keys) -> dict[str, Keys]:
     return dict(
         zip((_name(tie, stat) for stat in _COUNTS), (everyone, flagged, flagged), strict=True)

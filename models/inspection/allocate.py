@@ -267,13 +267,17 @@ def _population(population: pl.DataFrame, strata: Sequence[str], *, needs: str) 
         else pl.lit(None, pl.String())
     )
     named = population.with_columns(
-        pl.concat_str(*(pl.col(name).cast(pl.String) for name in strata), separator="/").alias(
-            "stratum"
-        ),
+        pl.concat_str(*map(_name, strata), separator="/").alias("stratum"),
         listed.alias("mandatory"),
     )
     refuse_lists(named["mandatory"])
     return named
+
+
+def _name(column: str) -> pl.Expr:
+    """Return a part of a stratum's name, in which no stroke is one that joins two parts."""
+    text = pl.col(column).cast(pl.String)
+    return text.str.replace_all("%", "%25", literal=True).str.replace_all("/", "%2F", literal=True)
 
 
 def refuse_lists(names: pl.Series) -> None:

@@ -52,12 +52,14 @@ class Drawn:
 
     ``pool`` is everybody who could be drawn: ``subject_id``, ``stratum`` and
     ``inclusion_probability``, the true one. ``sample``: ``subject_id`` and ``positive`` of those
-    who were drawn; see :func:`.estimate.rates`.
+    who were drawn; see :func:`.estimate.rates`. ``draw_id`` tells draws apart; two without one are
+    the same draw where their chances, their drawn and the results are.
     """
 
     period: str
     pool: pl.DataFrame
     sample: pl.DataFrame
+    draw_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,14 @@ def combine(
         collapse: As there.
 
     Raises:
-        InspectionError: There is no draw, or one does not fit its pool.
+        InspectionError: There is no draw, one does not fit its pool, or one is given twice.
     """
     check_level(level)
     if not draws:
         raise InspectionError("there is no draw to combine; give one at least")
     for one in draws:
         refuse_chances(one.pool)
+    _refuse_twins(draws)
     periods = sorted({one.period for one in draws})
     parts = [
         _period([one for one in draws if one.period == period], method, missing, collapse=collapse)
@@ -110,6 +113,27 @@ def combine(
     ]
     rows = [_row(part, part.period, level) for part in parts]
     return pl.DataFrame([*rows, _row(_together(parts), None, level)], schema=RATES, orient="row")
+
+
+def _refuse_twins(draws: Sequence[Drawn]) -> None:
+    """Raise where a draw is given twice, which would halve the variance for nothing."""
+    seen: dict[object, Drawn] = {}
+    for one in draws:
+        found = one.sample.select("subject_id", "positive").sort("subject_id")
+        twin = seen.setdefault(one.draw_id or tuple(found.rows()), one)
+        if twin is one or not (one.draw_id or _alike(one, twin)):
+            continue
+        named = f"draw '{one.draw_id}'" if one.draw_id else "a draw"
+        raise InspectionError(
+            f"{named} is given twice, for {twin.period} and {one.period}; give each draw once, and "
+            "its own draw_id where two draws came out alike"
+        )
+
+
+def _alike(one: Drawn, other: Drawn) -> bool:
+    kept = ("subject_id", "inclusion_probability")
+    pools = [draw.pool.select(kept).sort("subject_id") for draw in (one, other)]
+    return pools[0].equals(pools[1])
 
 
 def _period(

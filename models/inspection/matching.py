@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.inspection.board import BOUNDLESS
-from models.inspection.teams import first_teams, pair_keys
 
 if TYPE_CHECKING:
     from models.features.arrays import Longs
@@ -54,6 +53,8 @@ class _Search:
 
 def greedy(board: Board) -> Matching:
     """Fill teams one task after another, the least loaded first, at random among equals."""
+    from models.inspection.teams import first_teams  # compiled: it takes a second to load
+
     teams = np.full((len(board.tasks), board.size), -1, np.int64)
     load = np.zeros(len(board.inspectors), np.int64)
     first_teams(
@@ -120,6 +121,8 @@ def _reach(
     A task may come up once for each of its members: who of the last team may join depends on who
     leaves. Each person comes up once, so a chain is of distinct people.
     """
+    from models.inspection.teams import pair_keys
+
     keys = np.empty(len(made.load), np.int64)
     free = (made.load < made.board.room) & (made.load <= most)
     while queue:

@@ -338,6 +338,14 @@ def _against_tasks(rows: pl.DataFrame, drawn: Round) -> Iterable[pl.DataFrame]:
     rule = f"is before the draw of {drawn.drawn_on}"
     remedy = "write the day of this inspection; an earlier one is no result of the draw"
     yield fault(early, "ended_on", shown=pl.col("ended_on"), rule=rule, remedy=remedy)
+    days = drawn.tasks.select("task_id", "starts", "ends")
+    dated = rows.filter(pl.col("ended_on") >= drawn.drawn_on).join(days, on="task_id", how="inner")
+    outside = dated.filter(~pl.col("ended_on").is_between("starts", "ends"))
+    # Certificates, leave and conflicts were looked at for these days and for no others.
+    for (first, last), part in outside.partition_by("starts", "ends", as_dict=True).items():
+        rule = f"is not within the days of this task, {first} to {last}"
+        remedy = "write the day on which it ended; if it was another, assign the task to that first"
+        yield fault(part, "ended_on", shown=pl.col("ended_on"), rule=rule, remedy=remedy)
 
 
 def _against_teams(rows: pl.DataFrame, drawn: Round) -> Iterable[pl.DataFrame]:

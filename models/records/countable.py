@@ -2,8 +2,9 @@
 
 One rule for features, portraits, reports and grades alike, as one Polars expression and its scalar
 twin. A record that ends (repaired, expired, removed, annulled, past its publicity) stops being
-shown, shared and used; see :mod:`.publicity` for the dated terms. Undoing a fraudulent repair means
-clearing ``void_from`` and ``void_reason`` again.
+shown, shared and used; see :mod:`.publicity` for the dated terms. A fraudulent repair is undone by
+clearing ``void_from`` and ``void_reason`` again, or, where a null says nothing (a merge, a post,
+the inbox), by a ``void_from`` that never comes: 9999-12-31, under which a record always counts.
 
 Columns read, those a table lacks being null: ``happened_on``, ``known_at``, ``void_from``,
 ``void_reason``, ``severity``, ``published``, ``max_months``, ``restrict_until``, ``corrected``; and

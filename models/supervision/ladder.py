@@ -13,21 +13,19 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from models import yaml
 from models.errors import ConfigError
 from models.records.publicity import Certainty
+from models.supervision.dated import Basis, Dated, Frozen
 from models.yaml import nearest
 
-_FILE: Final = Path(__file__).with_name("ladder.yaml")
+FILE: Final = Path(__file__).with_name("ladder.yaml")
+"""The ladder that comes with the package."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Stage(_Frozen):
+class Stage(Dated):
     """One rung: proposed by ``any`` of its facts, never where one of ``unless`` holds."""
 
     id: str
@@ -35,19 +33,13 @@ class Stage(_Frozen):
     any: Annotated[tuple[str, ...], Field(min_length=1)]
     unless: tuple[str, ...] = ()
     document: str
-    basis: Annotated[tuple[str, ...], Field(min_length=1)]
+    basis: Basis
     evidence: Annotated[tuple[str, ...], Field(min_length=1)]
     rights: str
     certainty: Certainty
-    effective_from: date | None = None
-    effective_to: date | None = None
-
-    def in_force(self, on: date) -> bool:
-        """Tell whether the stage may be taken on a day; both ends belong to the period."""
-        return (self.effective_from or date.min) <= on <= (self.effective_to or date.max)
 
 
-class Ladder(_Frozen):
+class Ladder(Frozen):
     """The stages from the mildest to the gravest, and the names of facts and evidence."""
 
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
@@ -94,7 +86,7 @@ class Proposal:
 @cache
 def ladder() -> Ladder:
     """Return the ladder that comes with the package; read once."""
-    return load_ladder(_FILE)
+    return load_ladder(FILE)
 
 
 def load_ladder(path: Path | str) -> Ladder:

@@ -18,17 +18,19 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from models import yaml
 from models.codes import calendar
 from models.records.countable import publicity_end_record, repairable_from_record
 from models.records.fact import Fact, add_months
 from models.records.publicity import Certainty, Rules, VoidReason, default_rules
+from models.supervision.dated import Frozen, Grounded
 from models.supervision.machine import Machine, Step
 from models.time import AsOf
 
-_FILE: Final = Path(__file__).with_name("repair.yaml")
+FILE: Final = Path(__file__).with_name("repair.yaml")
+"""The procedure that comes with the package."""
 
 
 class State(StrEnum):
@@ -44,7 +46,7 @@ class State(StrEnum):
 
 
 class Kind(StrEnum):
-    """What is done to a record; on one day in this order."""
+    """What is done to a record."""
 
     DISPUTE = "dispute"
     SETTLE = "settle"
@@ -85,7 +87,7 @@ MACHINE: Final = Machine(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Act:
-    """Something done to a record on a day; ``id`` names it, and parts acts of one day and kind."""
+    """Something done to a record on a day; ``id`` names it, and orders the acts of one day."""
 
     on: date
     kind: Kind
@@ -117,11 +119,7 @@ class Status:
         return TITLES[self.state]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Days(_Frozen):
+class Days(Frozen):
     """Working days that a step may take, and where that is written."""
 
     working_days: Annotated[int, Field(ge=0, le=250)]
@@ -136,7 +134,7 @@ class Days(_Frozen):
         return calendar.add_working_days(start, days, calendar=calendar.planning())
 
 
-class Procedure(_Frozen):
+class Procedure(Grounded):
     """The days of each step, and how long a fraudulent repair bars the next application."""
 
     steps: Mapping[str, Days]
@@ -148,7 +146,7 @@ class Procedure(_Frozen):
 @cache
 def procedure() -> Procedure:
     """Return the procedure that comes with the package; read once."""
-    return load_procedure(_FILE)
+    return load_procedure(FILE)
 
 
 def load_procedure(path: Path | str) -> Procedure:
@@ -200,8 +198,10 @@ def check(found: Status, kind: Kind) -> None:
     MACHINE.after(found.state, kind)
 
 
-def _order(act: Act) -> tuple[date, int, str]:
-    return act.on, list(Kind).index(act.kind), act.id
+def _order(act: Act) -> tuple[date, str, str]:
+    # Acts of one day count as they were recorded: a refusal in the morning, a new application in
+    # the afternoon. The kind parts only what two systems gave one name.
+    return act.on, act.id, act.kind
 
 
 def _begin(record: Mapping[str, object], rules: Rules) -> Status:

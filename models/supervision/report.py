@@ -1,8 +1,9 @@
 """Credit reports: what may be shown of a subject for a purpose as of a day, in the same bytes.
 
 公共信用信息报告 shows all that is public; 专项信用报告 shows what counts against a subject within a
-period, and says so where there is nothing. Only records that count for the purpose are in it
-(:mod:`models.records.countable`): what was repaired, has expired or was annulled is not.
+period, of all domains or of one, and says so where there is nothing. Only records that count for
+the purpose are in it (:mod:`models.records.countable`): what was repaired, has expired or was
+annulled is not.
 """
 
 from __future__ import annotations
@@ -14,26 +15,31 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import yaml
 from models.codes.masking import mask_text
 from models.errors import ConfigError
 from models.features.spec import SUBJECT
+from models.features.text import LEAF
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.countable import countable
 from models.records.publicity import Purpose, Rules
 from models.records.reading import Records
+from models.text.taxonomy import taxonomy
 from models.time import AsOf
+from models.yaml import nearest
 
 Kind: TypeAlias = Literal["public", "special"]
 
 _FILE: Final = Path(__file__).with_name("report.yaml")
 _REGISTER: Final = "subject"
+_ABOUT: Final = ("violation_type", "legal_basis", "reason", "cause", "matter", "product")
+"""Columns that say what a record is about, as far as a table has them."""
 
 
 class _Frozen(BaseModel):
@@ -48,11 +54,44 @@ class Outline(_Frozen):
     tables: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class Domain(_Frozen):
+    """Which records a special report of one domain shows.
+
+    ``leaves`` are leaves of the violation taxonomy, or letters of its groups. Of what no model has
+    read, the authority's name or what the record is about must have one of the words, or its list
+    be one of ``listings``.
+    """
+
+    title: str
+    leaves: tuple[str, ...]
+    authorities: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    listings: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = taxonomy()
+        told = {*(group.code for group in known.groups), *(leaf.code for leaf in known.leaves)}
+        if odd := sorted({*self.leaves} - told):
+            raise ValueError(f"there is no leaf or group '{odd[0]}'{nearest(odd[0], told)}")
+        return self
+
+
 class Outlines(_Frozen):
-    """All kinds of report, and the columns that none of them shows."""
+    """All kinds of report, the domains of special ones, and the columns that none of them shows."""
 
     reports: Mapping[Kind, Outline]
+    domains: Mapping[str, Domain]
     left_out: frozenset[str]
+
+    def domain(self, name: str) -> Domain:
+        """Return a domain; :class:`ConfigError` where there is none of that name."""
+        if name not in self.domains:
+            raise ConfigError(
+                f"there is no domain '{name}'{nearest(name, self.domains)}; there are "
+                f"{', '.join(self.domains)}"
+            )
+        return self.domains[name]
 
 
 @cache
@@ -63,17 +102,26 @@ def outlines() -> Outlines:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The records of one table: titles of its columns, and a row of texts for each record."""
+    """The records of one table: titles of its columns, and a row of texts for each record.
+
+    ``disputed`` are the places of rows to which an objection waits for its answer.
+    """
 
     table: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    disputed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report; ``since`` and ``until`` bound the day on which a fact happened, both included."""
+    """A report; ``since`` and ``until`` bound the day on which a fact happened, both included.
+
+    ``authorities`` are those whose records alone are shown, none is all. ``data_from`` is the day
+    of the oldest fact that is known of anybody, null where nobody said. ``unsorted`` counts the
+    records of which nobody can tell the domain, in a report of one; they are in none.
+    """
 
     kind: Kind
     title: str
@@ -83,6 +131,10 @@ class Report:
     since: date | None
     until: date
     sections: tuple[Section, ...]
+    domain: str | None = None
+    authorities: tuple[str, ...] = ()
+    data_from: date | None = None
+    unsorted: int | None = None
 
     @property
     def records(self) -> int:
@@ -101,14 +153,34 @@ class Report:
         return hashlib.sha256(self.canonical()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a report is limited to, both days included; nothing by default.
+
+    ``domain`` is that of a special report, ``until`` the day of view where null, ``authorities``
+    those whose records alone are shown. ``data_from`` is the day of the oldest fact known of
+    anybody, and ``disputed`` are records, by table and id, that are objected to: the report tells
+    both.
+    """
+
+    domain: str | None = None
+    since: date | None = None
+    until: date | None = None
+    authorities: tuple[str, ...] = ()
+    data_from: date | None = None
+    disputed: frozenset[tuple[str, str]] = frozenset()
+
+
+WHOLE: Final = Limits()
+
+
 def report(
     records: Records,
     subject: str,
     as_of: date,
     *,
     kind: Kind = "public",
-    since: date | None = None,
-    until: date | None = None,
+    within: Limits = WHOLE,
     contracts: Mapping[str, Contract] = CONTRACTS,
     rules: Rules | None = None,
 ) -> Report:
@@ -119,33 +191,80 @@ def report(
         subject: Its id.
         as_of: The day of view.
         kind: ``public`` or ``special``.
-        since: First day of the period; open where null.
-        until: Last day of the period; ``as_of`` where null.
+        within: What it is limited to.
         contracts: The tables there are.
         rules: The terms of publicity; the package's by default.
 
     Raises:
-        ConfigError: The period is empty or goes beyond the day of view.
+        ConfigError: The period is empty or goes beyond the day of view, or there is no such domain,
+            or a public report would be of one.
     """
-    outline = outlines().reports[kind]
-    last = until or as_of
-    _check_period(since, last, as_of)
+    outline, last = outlines().reports[kind], within.until or as_of
+    title, one = _limited(outline, kind, within.domain)
+    _check_period(within.since, last, as_of)
     view = AsOf(as_of)
-    sections = tuple(
-        _section(records, contracts[table], subject, view, outline.purpose, (since, last), rules)
-        for table in outline.tables
-        if table in contracts
-    )
+    sections, unsorted = list[Section](), 0
+    for contract in (contracts[table] for table in outline.tables if table in contracts):
+        period = (within.since, last)
+        rows = _rows(records, contract, subject, view, outline.purpose, period, rules)
+        if within.authorities and contract.name != _REGISTER:
+            rows = rows.filter(pl.col("authority").is_in(within.authorities))
+        if one is not None:
+            unsorted += rows.filter(~_sorted(rows.columns)).height
+            rows = rows.filter(_belongs(one, rows.columns))
+        sections.append(_section(contract, rows, within.disputed))
     return Report(
         kind,
-        outline.title,
+        title,
         subject,
         _name(records, subject, view),
         as_of,
-        since,
+        within.since,
         last,
-        sections,
+        tuple(sections),
+        within.domain,
+        within.authorities,
+        within.data_from,
+        None if one is None else unsorted,
     )
+
+
+def _limited(outline: Outline, kind: Kind, domain: str | None) -> tuple[str, Domain | None]:
+    if domain is None:
+        return outline.title, None
+    if kind != "special":
+        raise ConfigError(
+            f"a {kind} report is of all domains; ask for kind special, or leave domain out"
+        )
+    found = outlines().domain(domain)
+    return f"{outline.title}（{found.title}）", found
+
+
+def _belongs(domain: Domain, columns: list[str]) -> pl.Expr:
+    """Return whether a record is of a domain: by its leaf, else by the words in it."""
+    unread = pl.lit(value=True)
+    by_leaf = pl.lit(value=False)
+    if LEAF in columns:
+        unread = pl.col(LEAF).is_null()
+        by_leaf = pl.col(LEAF).str.head(1).is_in(domain.leaves) | pl.col(LEAF).is_in(domain.leaves)
+    told = _has("authority", domain.authorities, columns)
+    for name in _ABOUT:
+        told = told | _has(name, domain.words, columns)
+    if domain.listings and {"removed_on", "kind"} <= {*columns}:
+        told = told | pl.col("kind").is_in(domain.listings).fill_null(value=False)
+    return by_leaf.fill_null(value=False) | (unread & told)
+
+
+def _sorted(columns: list[str]) -> pl.Expr:
+    """Return whether a record was read by a model, or is of any domain."""
+    read = pl.col(LEAF).is_not_null() if LEAF in columns else pl.lit(value=False)
+    return pl.any_horizontal(read, *(_belongs(one, columns) for one in outlines().domains.values()))
+
+
+def _has(column: str, words: tuple[str, ...], columns: list[str]) -> pl.Expr:
+    if not words or column not in columns:
+        return pl.lit(value=False)
+    return pl.col(column).cast(pl.String).str.contains_any([*words]).fill_null(value=False)
 
 
 def _check_period(since: date | None, until: date, as_of: date) -> None:
@@ -157,7 +276,7 @@ def _check_period(since: date | None, until: date, as_of: date) -> None:
         raise ConfigError(f"the period begins on {since}, after its end {until}; turn them round")
 
 
-def _section(
+def _rows(
     records: Records,
     contract: Contract,
     subject: str,
@@ -165,11 +284,10 @@ def _section(
     purpose: Purpose,
     period: tuple[date | None, date],
     rules: Rules | None,
-) -> Section:
-    names = _shown(contract)
-    titles = tuple(contract.title_of(name) for name in names)
+) -> pl.DataFrame:
+    """Return the records of a table that count, the newest first."""
     if contract.name not in records.tables():
-        return Section(contract.name, contract.title, titles, ())
+        return pl.DataFrame(schema=contract.dtypes)
     there = records.columns(contract.name)
     own = records.frame(contract.name).filter(pl.col(SUBJECT) == subject)
     if contract.name == _REGISTER:
@@ -180,13 +298,21 @@ def _section(
         counts = countable(view, purpose=purpose, columns=there, rules=rules)
         kept = own.filter(counts & begun & (pl.col("happened_on") <= until))
     order = [name for name in ("happened_on", "record_id") if name in there]
-    frame = kept.sort(order, descending=[name == "happened_on" for name in order]).collect()
-    held = [_column(frame, name) for name in names]
+    return kept.sort(order, descending=[name == "happened_on" for name in order]).collect()
+
+
+def _section(
+    contract: Contract, rows: pl.DataFrame, disputed: frozenset[tuple[str, str]]
+) -> Section:
+    names = _shown(contract)
+    ids = enumerate(rows["record_id"])
+    held = [_column(rows, name) for name in names]
     return Section(
         contract.name,
         contract.title,
-        titles,
+        tuple(contract.title_of(name) for name in names),
         tuple(tuple(map(_text, row)) for row in zip(*held, strict=True)),
+        tuple(place for place, one in ids if (contract.name, one) in disputed),
     )
 
 

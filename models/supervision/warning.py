@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models import yaml
 from models.codes import calendar
@@ -22,10 +22,12 @@ from models.errors import ConfigError
 from models.features.spec import AS_OF, SUBJECT
 from models.scenarios.label import Where
 from models.scenarios.where import parse
+from models.supervision.dated import Frozen, Grounded
 from models.supervision.machine import Machine, Step
 from models.yaml import nearest
 
-_FILE: Final = Path(__file__).with_name("warnings.yaml")
+FILE: Final = Path(__file__).with_name("warnings.yaml")
+"""The rules that come with the package."""
 Level: TypeAlias = Literal["red", "orange", "yellow"]
 LEVELS: Final[tuple[Level, ...]] = ("red", "orange", "yellow")
 
@@ -73,6 +75,18 @@ RAISED: Final[Mapping[str, pl.DataType]] = {
 }
 """The columns of warnings that are raised."""
 
+SUPPRESSED_BY: Final[Mapping[str, pl.DataType]] = {
+    SUBJECT: pl.String(),
+    AS_OF: pl.Date(),
+    "valid_until": pl.Date(),
+    "region": pl.String(),
+    "grade": pl.String(),
+    "previous_grade": pl.String(),
+    "probability": pl.Float64(),
+    "warn": pl.Boolean(),
+}
+"""The columns of decisions that a suppression may ask of."""
+
 HISTORY: Final[Mapping[str, pl.DataType]] = {
     SUBJECT: pl.String(),
     "rules": pl.List(pl.String()),
@@ -82,11 +96,7 @@ HISTORY: Final[Mapping[str, pl.DataType]] = {
 """The columns of warnings there are already; ``closed_on`` is null while one is open."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LevelTerms(_Frozen):
+class LevelTerms(Frozen):
     """Working days to acknowledge and to close, and who hears when they have passed."""
 
     title: str
@@ -101,7 +111,7 @@ class LevelTerms(_Frozen):
         return self
 
 
-class Rule(_Frozen):
+class Rule(Frozen):
     """What raises a warning.
 
     ``veto``: a veto holds, and it was not the ground before. ``warned``: the scenario warns of the
@@ -118,6 +128,8 @@ class Rule(_Frozen):
     steps: Annotated[int, Field(ge=1)] = 1
     by: Annotated[float, Field(gt=0, lt=1)] | None = None
     ratio: Annotated[float, Field(ge=1)] = 1.0
+    effective_from: date | None = None
+    effective_to: date | None = None
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -126,7 +138,7 @@ class Rule(_Frozen):
         return self
 
 
-class Suppression(_Frozen):
+class Suppression(Frozen):
     """Decisions that raise no warning up to and with a day: why, and who answers for it."""
 
     when: Where
@@ -134,14 +146,33 @@ class Suppression(_Frozen):
     why: str
     by: str
 
+    @field_validator("when")
+    @classmethod
+    def _asks_what_there_is(cls, when: str) -> str:
+        condition = parse(when)
+        unknown = sorted(condition.names - SUPPRESSED_BY.keys())
+        if unknown:
+            raise ValueError(f"no column '{unknown[0]}'{nearest(unknown[0], SUPPRESSED_BY)}")
+        if problems := condition.type_problems(SUPPRESSED_BY):
+            raise ValueError(problems[0])
+        return when
 
-class Book(_Frozen):
-    """The rules of warning."""
+
+class Escalation(Frozen):
+    """Who hears of a warning that stays late: up the chain by one each ``every`` working days."""
+
+    chain: Annotated[tuple[str, ...], Field(min_length=1)]
+    every: Annotated[int, Field(ge=1, le=250)]
+
+
+class Book(Grounded):
+    """The rules of warning; a rule without days of its own has those of the book."""
 
     levels: Mapping[Level, LevelTerms]
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     cool_down_days: Annotated[int, Field(ge=0, le=3650)]
     suppressions: tuple[Suppression, ...] = ()
+    escalation: Escalation
 
     @field_validator("levels")
     @classmethod
@@ -159,6 +190,26 @@ class Book(_Frozen):
             raise ValueError("two rules have one id; give each its own")
         return rules
 
+    @model_validator(mode="after")
+    def _escalates_along_the_chain(self) -> Self:
+        for name, terms in self.levels.items():
+            if terms.escalate_to not in self.escalation.chain:
+                hint = nearest(terms.escalate_to, self.escalation.chain)
+                raise ValueError(
+                    f"level {name} escalates to '{terms.escalate_to}', not in its chain{hint}"
+                )
+        return self
+
+    def on(self, day: date) -> tuple[Rule, ...]:
+        """Return the rules that hold on a day; none where the book itself does not."""
+        return tuple(
+            rule
+            for rule in self.rules
+            if self.in_force(day)
+            and (rule.effective_from or self.effective_from) <= day
+            and day <= (rule.effective_to or date.max)
+        )
+
     def terms(self, level: str) -> LevelTerms:
         """Return the terms of a level; :class:`ConfigError` for one there is not."""
         for name, terms in self.levels.items():
@@ -170,7 +221,7 @@ class Book(_Frozen):
 @cache
 def book() -> Book:
     """Return the rules that come with the package; read once."""
-    return load_book(_FILE)
+    return load_book(FILE)
 
 
 def load_book(path: Path | str) -> Book:
@@ -202,16 +253,19 @@ def raised(
         on: The day, for cool-down and suppressions.
     """
     rules = rules or book()
+    holding = rules.on(on)
+    if not holding:
+        return pl.DataFrame(schema=dict(RAISED))
     rows = _with_places(_joined(decisions, previous), grades)
-    quiet = _quiet(history, rows, grades, rules, on)
+    quiet = _quiet(history, rows, grades, rules, on=on)
     spoken = [
         pl.when(_fires(rule, grades) & ~pl.col(f"_quiet_{rule.id}")).then(pl.lit(rule.id))
-        for rule in rules.rules
+        for rule in holding
     ]
     heard = rows.join(quiet, on=SUBJECT, how="left", maintain_order="left").with_columns(
         pl.col("^_quiet_.*$").fill_null(value=False)
     )
-    level = {rule.id: LEVELS.index(rule.level) for rule in rules.rules}
+    level = {rule.id: LEVELS.index(rule.level) for rule in holding}
     found = (
         heard.filter(~_suppressed(heard, rules, on))
         .with_columns(pl.concat_list(spoken).list.drop_nulls().alias("rules"))
@@ -237,6 +291,23 @@ def due(level: str, start: date, *, rules: Book | None = None) -> tuple[date, da
         calendar.add_working_days(start, terms.acknowledge, calendar=assumed),
         calendar.add_working_days(start, terms.close, calendar=assumed),
     )
+
+
+def hears(level: str, late_since: date, on: date, *, rules: Book | None = None) -> str:
+    """Return who is to hear on a day of a warning whose term ended on ``late_since``.
+
+    At first whom its level names, then up the chain by one each ``every`` working days, to the head
+    of the office. Raises :class:`CodeError` where the calendar does not reach that far.
+    """
+    rules = rules or book()
+    chain, every = rules.escalation.chain, rules.escalation.every
+    place, assumed = chain.index(rules.terms(level).escalate_to), calendar.planning()
+    while place + 1 < len(chain):
+        late_since = calendar.add_working_days(late_since, every, calendar=assumed)
+        if on <= late_since:
+            break
+        place += 1
+    return chain[place]
 
 
 def check_outcome(outcome: str | None) -> str:
@@ -289,7 +360,7 @@ def _fires(rule: Rule, grades: tuple[str, ...]) -> pl.Expr:
 
 
 def _quiet(
-    history: pl.DataFrame, rows: pl.DataFrame, grades: tuple[str, ...], rules: Book, on: date
+    history: pl.DataFrame, rows: pl.DataFrame, grades: tuple[str, ...], rules: Book, *, on: date
 ) -> pl.DataFrame:
     """Return, for each subject with warnings, which rules are silent."""
     place = {grade: number for number, grade in enumerate(grades)}
@@ -307,7 +378,7 @@ def _quiet(
     )
     return known.group_by(SUBJECT).agg(
         (held & pl.col("rules").list.contains(rule.id)).any().alias(f"_quiet_{rule.id}")
-        for rule in rules.rules
+        for rule in rules.on(on)
     )
 
 

@@ -15,9 +15,11 @@ from serving.api.shown import DecisionShown, shown
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
-from serving.ledger import decisions, explanations
+from serving.ledger import decisions, explanations, reviews
 from serving.ledger.decisions import Decision
+from serving.ledger.engine import Connection
 from serving.problems import Problem, ProblemDetails
+from serving.reach import evidence_within
 from serving.runtime.replay import NotReplayableError, explain_stored
 from serving.runtime.replay import replay as replayed
 from serving.runtime.scoring import Content
@@ -85,10 +87,20 @@ def current(
     with service.ledger.begin() as connection:
         found = decisions.current(connection, scenario, subject, on=on)
         told = explanations.find(connection, [found.id]) if found else {}
+        reviewed = _reviewed(connection, found)
     if found is None or not caller.sees_region(found.region):
         live_model(service, scenario)  # a scenario that there is not is told as such
         raise _none(f"subject '{subject[:80]}' has no decision in scenario '{scenario}' up to {on}")
-    return _answer(shown(found, told.get(found.id)))
+    if reviewed.get("outcome") == "annulled":
+        raise Problem(
+            404,
+            "annulled",
+            f"decision {found.id} of '{subject[:80]}' was annulled by review {reviewed['review']}; "
+            "none stands until another is made",
+            more={"decision": str(found.id), "review": reviewed["review"]},
+        )
+    made = shown(found, evidence_within(service, caller, told.get(found.id)))
+    return _answer(made | ({"reviewed": reviewed} if reviewed else {}))
 
 
 @router.get(
@@ -136,7 +148,11 @@ def read(
     if found is None or not caller.sees_region(found.region):
         raise _none(f"there is no decision {decision}")
     try:
-        made = shown(found, _told(service, found, explain=explain), role=role)
+        told = evidence_within(service, caller, _told(service, found, explain=explain))
+        made = shown(found, told, role=role)
+        with service.ledger.begin() as connection:
+            if reviewed := _reviewed(connection, found):
+                made["reviewed"] = reviewed
         if replay:
             made["replay"] = _replayed(service, found)
     except NotReplayableError as error:
@@ -151,6 +167,17 @@ def _found(service: Service, decision: UUID) -> tuple[Decision | None, str]:
         if found is not None:
             return found, "champion"
         return decisions.find(connection, decision, role="challenger"), "challenger"
+
+
+def _reviewed(connection: Connection, found: Decision | None) -> dict[str, object]:
+    """Return what the last review of a decision that ended says of it; empty where none did."""
+    if found is None:
+        return {}
+    for one in reviews.of_decision(connection, found.id):
+        if one.last.outcome is not None:
+            said = {name: getattr(one.last, name) for name in ("outcome", "grade", "reason", "at")}
+            return {"review": one.id, **said}
+    return {}
 
 
 def _told(service: Service, found: Decision, *, explain: bool) -> Content | None:

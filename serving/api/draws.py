@@ -16,18 +16,21 @@ from models.errors import LedgerError
 from models.inspection.draw import draw
 from models.inspection.dry_run import allocation
 from models.inspection.pool import Pool
-from models.inspection.progress import State, check_pool
+from models.inspection.progress import State
 from models.inspection.record import DrawRecord, told
 from models.inspection.seed import Commitment, Entropy, Seed, freeze, make_seed
 from models.inspection.verify import verify
 from serving.api import acts
 from serving.api.acts import PERIOD, At, PeriodName, PlanId
 from serving.api.anyone import Anyone
-from serving.api.plans import Reader, Who, Writer
+from serving.api.plans import Reader, Writer
+from serving.api.who import Who
+from serving.api.who import told as told_by
 from serving.deps import ServiceDep
-from serving.inspecting.population import population, ratios_of
+from serving.inspecting.caps import refuse_two_pools
+from serving.inspecting.population import ratios_of
 from serving.inspecting.rounds import draw_id
-from serving.ledger import draws
+from serving.ledger import draws, plans
 from serving.ledger.engine import Connection
 from serving.problems import Problem
 
@@ -157,14 +160,10 @@ def freeze_(plan_id: PlanId, body: Freeze, service: ServiceDep, caller: Writer) 
     with service.ledger.begin() as connection:
         found = acts.held(connection, plan_id, caller, body.period, to=State.FROZEN)
         plan, period = found.declared.plan, found.period
-        who = population(
-            connection,
-            service,
-            found.declared,
-            members=body.population,
-            mandatory={one.subject_id: one.list for one in body.mandatory},
-            period=period,
-        )
+        plans.hold_year(connection, plan.year)
+        who = told_by(connection, service, found.declared, body, period)
+        days = (period.first, period.last)
+        refuse_two_pools(connection, plan, days, found.key, who.frame)
         pi = allocation(plan, period, who.frame, ratios_of(service, plan))
         pool = Pool.of(pi.select("subject_id", "stratum", "pi"))
         commitment = freeze(pool, draw_id(*found.key), at=service.clock(), sources=[*body.sources])
@@ -184,7 +183,7 @@ def freeze_(plan_id: PlanId, body: Freeze, service: ServiceDep, caller: Writer) 
 @router.post("/{plan_id}/seed", summary="确定种子")
 def seed(plan_id: PlanId, body: SeedBody, service: ServiceDep, caller: Writer) -> SeedShown:
     """Make the seed of a frozen pool from values that nobody knew when it was frozen."""
-    values = _values(body.entropy)
+    values = values_of(body.entropy)
     with service.ledger.begin() as connection:
         found = acts.held(connection, plan_id, caller, body.period, to=State.SEEDED)
         frozen = _frozen(connection, found)
@@ -199,8 +198,8 @@ def draw_(plan_id: PlanId, body: PeriodBody, service: ServiceDep, caller: Writer
     """Draw from the frozen pool by its seed, once."""
     with service.ledger.begin() as connection:
         found = acts.held(connection, plan_id, caller, body.period, to=State.DRAWN)
-        pool = _pool(connection, found)
-        check_pool(found.progress, pool.commitment)
+        plans.hold_year(connection, found.declared.plan.year)
+        pool = _unchanged(connection, found)
         record = DrawRecord.of(pool, _seed(connection, found))
         draws.keep_draw(connection, *found.key, record=record, lines=_lines(pool, record.seed.seed))
         digest = sha256(record.text().encode()).hexdigest()
@@ -300,13 +299,19 @@ def pool_(
 def checks(
     plan_id: PlanId, service: ServiceDep, caller: Reader, period: PeriodName = None
 ) -> list[CheckShown]:
-    """Compute a draw again from its frozen pool and compare everything that was published."""
+    """Compute a draw again from its frozen pool and compare everything that was published.
+
+    Before the draw, the pool is compared with what was published at the freeze.
+    """
     with service.ledger.begin() as connection:
         found = acts.at(connection, acts.visible(connection, plan_id, caller), period)
-        content = draws.record(connection, *found.key)
-        if content is None:
+        if found.progress.step(State.FROZEN) is None:
             raise _not_drawn(found)
-        pool = _pool(connection, found)
+        content = draws.record(connection, *found.key)
+        kept = _there(draws.pool_file(connection, *found.key), found)
+        if content is None:
+            return [_pool_check(found, kept)]
+        pool = Pool.read(kept)
         published = _frozen(connection, found).commitment
     made = verify(pool, DrawRecord.parse(content, "the ledger"), published=published)
     step = found.progress.step(State.DRAWN)
@@ -314,6 +319,7 @@ def checks(
     trouble = "" if same else "the record is not the one whose digest was kept at the draw"
     return [
         CheckShown(name="record", title="记录与抽取时的摘要一致", holds=same, trouble=trouble),
+        _pool_check(found, kept),
         *(
             CheckShown(name=one.name, title=one.title, holds=not one.trouble, trouble=one.trouble)
             for one in made
@@ -321,7 +327,8 @@ def checks(
     ]
 
 
-def _values(given: Sequence[Value]) -> list[Entropy]:
+def values_of(given: Sequence[Value]) -> list[Entropy]:
+    """Return public values as a seed takes them; a problem 422 where one cannot be read."""
     try:
         return [Entropy.model_validate(one.model_dump()) for one in given]
     except ValidationError as error:
@@ -336,8 +343,30 @@ def _seed(connection: Connection, found: At) -> Seed:
     return _there(draws.seed(connection, *found.key), found)
 
 
-def _pool(connection: Connection, found: At) -> Pool:
-    return Pool.read(_there(draws.pool_file(connection, *found.key), found))
+def _unchanged(connection: Connection, found: At) -> Pool:
+    """Return the frozen pool; a problem 409 where it is not the one that was published."""
+    kept = _there(draws.pool_file(connection, *found.key), found)
+    check = _pool_check(found, kept)
+    if not check.holds:
+        raise Problem(
+            409,
+            "pool-changed",
+            f"{check.trouble}; nothing is drawn from it: restore a backup, or make a new plan",
+            more={"state": found.progress.state, "allowed": []},
+        )
+    return Pool.read(kept)
+
+
+def _pool_check(found: At, kept: bytes) -> CheckShown:
+    """Return whether the pool file is the one whose digest the freeze published."""
+    step, digest = found.progress.step(State.FROZEN), sha256(kept).hexdigest()
+    holds = step is not None and step.evidence == digest
+    trouble = (
+        f"the pool of plan {found.declared.plan.id} was changed after it was frozen: its digest is "
+        f"{digest}, the published one {step.evidence if step else None}"
+    )
+    title = "对象库与冻结时公布的承诺一致"
+    return CheckShown(name="frozen", title=title, holds=holds, trouble="" if holds else trouble)
 
 
 def _there(kept: _Kept | None, found: At) -> _Kept:

@@ -17,6 +17,7 @@ from serving.ledger import audit, jobs
 from serving.ledger.engine import Connection
 from serving.ledger.jobs import Job, Status
 from serving.problems import Problem
+from serving.reach import unseen
 from serving.service import Service
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -58,9 +59,22 @@ class Jobs(BaseModel):
     before: int | None = Field(description="下一页的 before；没有更多时为空")
 
 
-@router.post("", summary="提交任务", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "",
+    summary="提交任务",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses={
+        403: {"description": "涉及全域的任务，须由可见全域者提交"},
+        404: {"description": "没有这样的主体"},
+    },
+)
 def submit(work: kinds.Work, service: ServiceDep, caller: Runner) -> JobAnswer:
-    """Queue a job; where the same one waits already, that one is answered."""
+    """Queue a job; where the same one waits already, that one is answered.
+
+    Who sees some regions only has subjects of these decided anew; what concerns everybody is for
+    who sees everybody.
+    """
+    _check_scope(service, work, caller)
     payload = kinds.payload(work)
     told = [f"{name}={value}" for name, value in sorted(payload.items())]
     with service.ledger.begin() as connection:
@@ -105,6 +119,7 @@ def one(number: Number, service: ServiceDep, caller: Reader) -> JobAnswer:
 def cancel(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
     """Cancel a job: at once while it waits, within seconds while it runs."""
     with service.ledger.begin() as connection:
+        _check_own(connection, number, caller)
         became = jobs.cancel(connection, number)
         if became in {Status.DONE, Status.DEAD}:
             raise Problem(409, "job-ended", f"job {number} is {became}; nothing is left to cancel")
@@ -117,6 +132,7 @@ def cancel(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
 def retry(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
     """Queue a job again that was given up or cancelled."""
     with service.ledger.begin() as connection:
+        _check_own(connection, number, caller)
         revived = jobs.revive(connection, number)
         answer = _found(connection, number, caller)
         if not revived:
@@ -128,6 +144,31 @@ def retry(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
             )
         _audited(connection, service, caller, "job.retry", number)
     return answer
+
+
+def _check_scope(service: Service, work: kinds.Work, caller: Caller) -> None:
+    """Refuse work for whoever, or for somebody, that the caller does not see."""
+    if caller.everywhere:
+        return
+    if not isinstance(work, kinds.Redecide):
+        raise Problem(
+            403,
+            "outside-scope",
+            f"a job {work.kind} concerns every region; it is for who sees all of them",
+        )
+    if strange := unseen(service, caller, work.subjects):
+        raise Problem(404, "not-found", f"nothing is known of subject '{strange[0]}'")
+
+
+def _check_own(connection: Connection, number: int, caller: Caller) -> None:
+    """Refuse to stop or repeat what somebody else asked for, but to who sees every region."""
+    job = jobs.get(connection, number)
+    if job is not None and not caller.everywhere and job.created_by != caller.id:
+        raise Problem(
+            403,
+            "not-yours",
+            f"job {number} was asked for by somebody else; ask them, or who sees every region",
+        )
 
 
 def _found(connection: Connection, number: int, caller: Caller) -> JobAnswer:

@@ -23,7 +23,7 @@ from serving.auth.opening import opened
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.inspecting import lists as kept
-from serving.inspecting.lists import Removal, written
+from serving.inspecting.lists import Cell, Removal, written
 from serving.inspecting.scope import region_of, sees_above
 from serving.ledger import audit, lists
 from serving.ledger.engine import Connection
@@ -33,7 +33,6 @@ from serving.service import Service
 
 Reader = Annotated[Caller, Depends(allow(Permission.PLANS_READ))]
 Writer = Annotated[Caller, Depends(allow(Permission.PLANS_WRITE))]
-Cell = str | int | float | bool | None | list[str]
 Version = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="版本（内容的 SHA-256）")]
 REGION: Final = r"^([0-9]{2}){0,3}$"
 Region = Annotated[
@@ -69,6 +68,31 @@ class Removals(BaseModel):
 
     region: str = Field(default="", pattern=REGION, description="清单所属行政区划")
     keys: list[str] = Field(min_length=1, max_length=10_000, description="要删除的行的键")
+    base: int | None = Field(default=None, ge=0, description="所据的版次；已有更新的则为 409")
+    note: Note = None
+
+
+class RowChange(BaseModel):
+    """一行中要改的单元格；其余不动."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1, max_length=64, description="行的键", examples=["i001"])
+    cells: dict[str, Cell] = Field(
+        min_length=1,
+        max_length=50,
+        description="表头与新值；空值即清除",
+        examples=[{"请假日期": "2026-12-01/2026-12-05", "回避对象": "91210102123456788E"}],
+    )
+
+
+class Changes(BaseModel):
+    """修改若干行."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    region: str = Field(default="", pattern=REGION, description="清单所属行政区划")
+    rows: list[RowChange] = Field(min_length=1, max_length=10_000, description="要改的行")
     base: int | None = Field(default=None, ge=0, description="所据的版次；已有更新的则为 409")
     note: Note = None
 
@@ -117,8 +141,9 @@ class Page(BaseModel):
 
 def routes(name: ListName, prefix: str) -> APIRouter:
     """Return the routes of a list."""
-    title, key = spec_of(name).title, spec_of(name).key[0]
+    title = spec_of(name).title
     router = APIRouter(prefix=prefix, tags=["lists"])
+    _edits(router, name)
 
     @router.post("", summary=f"导入{title}", status_code=status.HTTP_201_CREATED)
     def take(body: Import, service: ServiceDep, caller: Writer) -> Imported:
@@ -130,7 +155,7 @@ def routes(name: ListName, prefix: str) -> APIRouter:
             last = _last(connection, name, region, body.base)
             listing = found.kept
             if body.mode == "merge" and last is not None:
-                listing = kept.merged(_content(connection, last.version), found.kept)
+                listing = kept.merged(content_of(connection, last.version), found.kept)
             made = _keep(connection, service, caller, listing, region, last, body.note)
         return Imported(
             edition=_shown(made),
@@ -140,19 +165,6 @@ def routes(name: ListName, prefix: str) -> APIRouter:
             faults=_faults(found.faults),
             unread=list(found.unread),
         )
-
-    @router.post("/removals", summary=f"{title}：删除若干行")
-    def remove(body: Removals, service: ServiceDep, caller: Writer) -> EditionShown:
-        """Take rows off the list by their key; a key that is not there refuses them all."""
-        region = region_of(caller, body.region)
-        with service.ledger.begin() as connection:
-            last = _last(connection, name, region, body.base)
-            if last is None:
-                raise _none(name, region)
-            removal = Removal(key, frozenset(body.keys))
-            listing = kept.without(_content(connection, last.version), removal, caller)
-            made = _keep(connection, service, caller, listing, region, last, body.note)
-        return _shown(made)
 
     @router.get("", summary=title)
     def page(
@@ -166,8 +178,8 @@ def routes(name: ListName, prefix: str) -> APIRouter:
     ) -> Page:
         """Show rows of the list in force for a region, or of one of its editions."""
         with service.ledger.begin() as connection:
-            found = _edition(connection, name, region, number, caller)
-            listing = _content(connection, found.version)
+            found = edition_of(connection, name, region, number, caller)
+            listing = content_of(connection, found.version)
         mine = kept.own(listing.frame, caller)
         shown = mine.slice(offset, limit)
         if name is ListName.MATTERS:
@@ -181,7 +193,7 @@ def routes(name: ListName, prefix: str) -> APIRouter:
     def every(service: ServiceDep, caller: Reader, *, region: Region = "") -> list[EditionShown]:
         """List the editions of a region's list, the newest first."""
         with service.ledger.begin() as connection:
-            last = _edition(connection, name, region, None, caller)
+            last = edition_of(connection, name, region, None, caller)
             return [_shown(one) for one in lists.editions(connection, name, last.region)]
 
     @router.get("/difference", summary=f"{title}：两版的差异")
@@ -196,13 +208,51 @@ def routes(name: ListName, prefix: str) -> APIRouter:
         """Show the rows that were added, removed or changed, field by field; at most 1,000."""
         with service.ledger.begin() as connection:
             before, after = (
-                _content(connection, _edition(connection, name, region, one, caller).version)
+                content_of(connection, edition_of(connection, name, region, one, caller).version)
                 for one in (old, new)
             )
         mine = [Listing(name, kept.starred(kept.own(one.frame, caller))) for one in (before, after)]
         return difference(*mine).head(1000).to_dicts()
 
     return router
+
+
+def _edits(router: APIRouter, name: ListName) -> None:
+    """Add the routes that change a list row by row."""
+    title, key = spec_of(name).title, spec_of(name).key[0]
+
+    @router.patch("", summary=f"{title}：修改若干行")
+    def change(body: Changes, service: ServiceDep, caller: Writer) -> EditionShown:
+        """Change cells of rows by their key, such as leave or conflicts; all other cells stay.
+
+        A key that is not there, or a cell with a fault, refuses them all.
+        """
+        region = region_of(caller, body.region)
+        with service.ledger.begin() as connection:
+            last = _last(connection, name, region, body.base)
+            if last is None:
+                raise _none(name, region)
+            before = content_of(connection, last.version)
+            told = {one.key: one.cells for one in body.rows}
+            rows = kept.changed(before, told, caller)
+            found = _read(name, Import(region=body.region, rows=rows), service.today())
+            kept.refuse_beyond(found.kept, caller)
+            listing = kept.merged(before, found.kept)
+            made = _keep(connection, service, caller, listing, region, last, body.note)
+        return _shown(made)
+
+    @router.post("/removals", summary=f"{title}：删除若干行")
+    def remove(body: Removals, service: ServiceDep, caller: Writer) -> EditionShown:
+        """Take rows off the list by their key; a key that is not there refuses them all."""
+        region = region_of(caller, body.region)
+        with service.ledger.begin() as connection:
+            last = _last(connection, name, region, body.base)
+            if last is None:
+                raise _none(name, region)
+            removal = Removal(key, frozenset(body.keys))
+            listing = kept.without(content_of(connection, last.version), removal, caller)
+            made = _keep(connection, service, caller, listing, region, last, body.note)
+        return _shown(made)
 
 
 def _read(name: ListName, body: Import, today: date) -> Read:
@@ -259,7 +309,7 @@ def _keep(
     return made
 
 
-def _edition(
+def edition_of(
     connection: Connection, name: ListName, region: str, number: int | None, caller: Caller
 ) -> Edition:
     """Return the edition in force, or that number of it, where the caller may see the region."""
@@ -276,7 +326,8 @@ def _edition(
     raise Problem(404, "no-such-edition", f"the list has no edition {number}; see /editions")
 
 
-def _content(connection: Connection, version: str) -> Listing:
+def content_of(connection: Connection, version: str) -> Listing:
+    """Return the list of a version, which an edition names."""
     listing = lists.content(connection, version)
     assert listing is not None  # noqa: S101 - a foreign key holds it
     return listing

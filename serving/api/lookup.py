@@ -13,6 +13,8 @@ from serving.service import Service
 
 PLAIN: Final = r"^[^\x00-\x1f\x7f]+$"
 """What an id is made of: no control characters, which PostgreSQL or a log could not hold."""
+TEXT: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
+"""What a text of several lines is made of."""
 EARLIEST: Final = date(1950, 1, 1)
 """The first day of view: no record is older."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
@@ -13,9 +14,9 @@ from models.errors import CodeError, TransitionError
 from models.supervision.repair import Kind, State, procedure
 from models.time import SHANGHAI
 from serving import fates
-from serving.api.lookup import PLAIN
+from serving.api.lookup import PLAIN, TEXT
 from serving.api.repairs import audited, found_record, open_case, refuse_before
-from serving.api.warnings import TEXT, BeforeQuery, LimitQuery
+from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
@@ -23,6 +24,7 @@ from serving.ledger import objections, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.objections import Objection
 from serving.problems import Problem
+from serving.reach import page
 from serving.service import Service
 
 router = APIRouter(prefix="/v1/objections", tags=["objections"])
@@ -127,7 +129,7 @@ def object_to(body: ObjectionAsked, service: ServiceDep, caller: Writer) -> Obje
             at=service.clock(),
             due_on=_due(service.today()),
         )
-        answer = _shown(service, _visible(connection, number, caller))
+        answer = _shown(service, visible(connection, number, caller))
         audited(connection, service, caller, "objection.raise", f"objection:{number}")
     return answer
 
@@ -145,7 +147,7 @@ def settle(
     What was wrong is corrected by a record (``POST /v1/records``) or an annulment.
     """
     with service.ledger.begin() as connection:
-        found = _visible(connection, number, caller)
+        found = visible(connection, number, caller)
         found_record(
             service, connection, caller, found.table_name, found.subject_id, found.record_id
         )
@@ -164,7 +166,7 @@ def settle(
                 f"异议：第 {number} 号异议已答复，无可执行的操作", state="settled", allowed=()
             )
         _act(service, connection, caller, case, Kind.SETTLE, body.answer)
-        answer = _shown(service, _visible(connection, number, caller))
+        answer = _shown(service, visible(connection, number, caller))
         audited(connection, service, caller, "objection.answer", f"objection:{number}")
     return answer
 
@@ -181,13 +183,16 @@ def every(
 ) -> list[ObjectionShown]:
     """List the objections of the caller's regions, the newest first."""
     with service.ledger.begin() as connection:
-        found = objections.listing(
+        read = partial(
+            objections.listing,
             connection,
             regions=caller.regions,
             waiting=waiting,
             overdue=service.today() if overdue else None,
-            before=before,
             limit=limit,
+        )
+        found = page(
+            service, connection, caller, lambda n: read(before=n), before=before, limit=limit
         )
     return [_shown(service, one) for one in found]
 
@@ -196,7 +201,11 @@ def every(
 def one(number: Number, service: ServiceDep, caller: Reader) -> ObjectionShown:
     """Show an objection and its answer."""
     with service.ledger.begin() as connection:
-        return _shown(service, _visible(connection, number, caller))
+        found = visible(connection, number, caller)
+        found_record(
+            service, connection, caller, found.table_name, found.subject_id, found.record_id
+        )
+        return _shown(service, found)
 
 
 def _act(
@@ -218,7 +227,8 @@ def _act(
     )
 
 
-def _visible(connection: Connection, number: int, caller: Caller) -> Objection:
+def visible(connection: Connection, number: int, caller: Caller) -> Objection:
+    """Return the objection of a number that the caller may see; a problem 404 otherwise."""
     found = objections.get(connection, number)
     if found is None or not caller.sees_region(found.region):
         raise Problem(404, "not-found", f"there is no objection {number}")

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Depends, Query, status
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.errors import ConfigError
-from models.inspection.allocate import Mandatory
-from models.inspection.dry_run import DryRun, dry_run
+from models.inspection.dry_run import DryRun, dry_run, eligible
 from models.inspection.frontier import frontier
 from models.inspection.plan import Plan, parse_plan
 from models.inspection.progress import Progress, State, edit
 from serving.api.acts import PlanId, tell, visible
 from serving.api.listing import REGION
+from serving.api.who import Who, told
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
-from serving.inspecting.population import Member, population, ratios_of, scenario_of
+from serving.inspecting.population import ratios_of, scenario_of
 from serving.inspecting.rounds import draw_id
 from serving.inspecting.scope import region_of
 from serving.ledger import plans
@@ -66,28 +66,6 @@ class Approval(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="所批准计划的摘要")
-
-
-class Listed(BaseModel):
-    """一个必查对象."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    subject_id: str = Field(min_length=1, max_length=64, description="主体")
-    list: Mandatory = Field(description="名单")
-
-
-class Who(BaseModel):
-    """可抽取的对象：默认取对象库与现行判定，也可直接给出."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    population: list[Member] | None = Field(
-        default=None, min_length=1, max_length=200_000, description="对象；默认取对象库"
-    )
-    mandatory: list[Listed] = Field(
-        default=[], max_length=50_000, description="必查对象（取对象库时）"
-    )
 
 
 class Trial(Who):
@@ -174,7 +152,7 @@ def create(body: NewPlan, service: ServiceDep, caller: Writer) -> PlanShown:
             raise Problem(
                 409, "plan-exists", f"there is a plan {plan.id} already; choose another id"
             )
-        answer = _shown(connection, visible(connection, plan.id, caller))
+        answer = shown(connection, visible(connection, plan.id, caller))
         tell(connection, service, caller, "plan.draft", (plan.id, WHOLE), {"digest": plan.digest})
     return answer
 
@@ -190,7 +168,7 @@ def change(plan_id: PlanId, body: Edit, service: ServiceDep, caller: Writer) -> 
         found = visible(connection, plan_id, caller, lock=True, write=True)
         so_far = plans.progress(connection, found)
         if so_far.state is State.DRAFT:
-            _refuse_other(found, body.base)
+            refuse_other(found, body.base)
             edit(so_far, plan.digest, by=caller.id)
             edition = found.edition + 1
             plans.declare(
@@ -202,8 +180,8 @@ def change(plan_id: PlanId, body: Edit, service: ServiceDep, caller: Writer) -> 
                 at=service.clock(),
             )
         else:
-            raise _not_a_draft(so_far)
-        answer = _shown(connection, visible(connection, plan_id, caller))
+            raise not_a_draft(so_far)
+        answer = shown(connection, visible(connection, plan_id, caller))
         tell(connection, service, caller, "plan.edit", (plan_id, WHOLE), {"digest": plan.digest})
     return answer
 
@@ -224,7 +202,7 @@ def every(
 def one(plan_id: PlanId, service: ServiceDep, caller: Reader) -> PlanShown:
     """Show a plan and how far each of its periods has come."""
     with service.ledger.begin() as connection:
-        return _shown(connection, visible(connection, plan_id, caller))
+        return shown(connection, visible(connection, plan_id, caller))
 
 
 @router.post("/{plan_id}/dry-run", summary="试算")
@@ -232,19 +210,13 @@ def trial(plan_id: PlanId, body: Trial, service: ServiceDep, caller: Writer) -> 
     """Say what a plan would mean: work, coverage, findings and precision; nothing is kept."""
     with service.ledger.begin() as connection:
         declared = visible(connection, plan_id, caller)
-        who = population(
-            connection,
-            service,
-            declared,
-            members=body.population,
-            mandatory={one.subject_id: one.list for one in body.mandatory},
-        )
+        who = told(connection, service, declared, body)
     scenario = scenario_of(service, declared.plan.scenario)
     made = dry_run(declared.plan, who.frame, scenario)
     points = None
     if body.frontier:
         points = frontier(
-            who.frame,
+            eligible(declared.plan, who.frame),
             round(next(iter(made.expected.values())).inspections),
             random_share=declared.plan.random_share,
             strata=declared.plan.strata,
@@ -260,7 +232,7 @@ def approve(plan_id: PlanId, body: Approval, service: ServiceDep, caller: Approv
         found = visible(connection, plan_id, caller, lock=True, write=True)
         so_far = plans.progress(connection, found)
         plans.refuse_early(so_far, State.APPROVED)
-        _refuse_other(found, body.digest)
+        refuse_other(found, body.digest)
         if caller.id in {so_far.steps[0].by, *so_far.editors}:
             raise Problem(
                 403,
@@ -275,7 +247,7 @@ def approve(plan_id: PlanId, body: Approval, service: ServiceDep, caller: Approv
             by=caller.id,
             at=service.clock(),
         )
-        answer = _shown(connection, visible(connection, plan_id, caller))
+        answer = shown(connection, visible(connection, plan_id, caller))
         tell(
             connection, service, caller, "plan.approved", (plan_id, WHOLE), {"digest": found.digest}
         )
@@ -298,7 +270,8 @@ def _plan(given: str | dict[str, JsonValue]) -> Plan:
     return plan
 
 
-def _refuse_other(found: Declared, digest: str) -> None:
+def refuse_other(found: Declared, digest: str) -> None:
+    """Raise a problem 409 where a plan is not the one that was read."""
     if found.digest != digest:
         raise Problem(
             409,
@@ -309,7 +282,8 @@ def _refuse_other(found: Declared, digest: str) -> None:
         )
 
 
-def _not_a_draft(so_far: Progress) -> Problem:
+def not_a_draft(so_far: Progress) -> Problem:
+    """Return the problem of a plan that is not edited any more."""
     return Problem(
         409,
         "not-in-this-state",
@@ -350,25 +324,27 @@ def _period(
     return PeriodShown(id=name, first=first, last=last, state=so_far.state, steps=steps)
 
 
-def _shown(connection: Connection, declared: Declared) -> PlanShown:
+def shown(connection: Connection, declared: Declared) -> PlanShown:
+    """Return a plan and how far each of its periods has come."""
     brief = _brief(connection, declared)
     return PlanShown(**brief.model_dump(), plan=declared.plan.model_dump(mode="json"))
 
 
 def _trial(made: DryRun, points: pl.DataFrame | None, made_with: dict[str, object]) -> TrialShown:
     return TrialShown(
-        workload=_rows(made.workload),
-        coverage=_rows(made.coverage),
+        workload=rows_of(made.workload),
+        coverage=rows_of(made.coverage),
         expected={
             name: ExpectedShown.model_validate(one, from_attributes=True)
             for name, one in made.expected.items()
         },
         capped=made.capped,
         visits_saved=made.visits_saved,
-        frontier=None if points is None else _rows(points),
+        frontier=None if points is None else rows_of(points),
         made_with=made_with,
     )
 
 
-def _rows(frame: pl.DataFrame) -> list[dict[str, object]]:
+def rows_of(frame: pl.DataFrame) -> list[dict[str, object]]:
+    """Return rows as JSON can hold them."""
     return frame.fill_nan(None).to_dicts()

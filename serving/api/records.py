@@ -24,12 +24,14 @@ from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.engine import Connection
 from serving.ledger.inbox import Posted
 from serving.problems import FieldProblem, Problem
-from serving.reach import beyond
+from serving.reach import beyond, regions_now
 from serving.service import Service
+from serving.ties import neighbours
 
 router = APIRouter(prefix="/v1/records", tags=["records"])
 
 MOST_ROWS: Final = 1000
+_AROUND: Final = 50
 _URGENT: Final = 10
 """Priority of what somebody waits for; see :func:`serving.ledger.jobs.enqueue`."""
 
@@ -129,9 +131,10 @@ def post(
     _check_columns(body, sent.contract)
     taken = intake.take(body.rows, sent)
     _check_scope(service, body.table, taken, caller)
+    told = _repairs(service, taken, sent)
     try:
         with service.ledger.begin() as connection:
-            return _kept(connection, service, body, caller, key, digest, sent, taken)
+            return _kept(connection, service, body, caller, (key, digest), sent, taken, told)
     except _KeyTakenError:  # by a request that came at the same time
         with service.ledger.begin() as connection:
             known = inbox.answered(connection, caller.id, key)
@@ -250,24 +253,26 @@ def _kept(
     service: Service,
     body: Post,
     caller: Caller,
-    key: str,
-    digest: str,
+    asked: tuple[str, str],
     sent: Sent,
     taken: Taken,
+    told: Sequence[NewChange],
 ) -> Answer:
-    """Write everything of a batch in one transaction.
+    """Write everything of a batch in one transaction; ``asked`` are its key and its digest.
 
     The inbox's lock comes last but for the audit's, and is held no longer than the commit takes.
     """
     job = _redecide(connection, taken, caller)
+    _redecide_around(service, connection, taken, caller)
     answer = _answer(taken, len(body.rows), job)
+    key, digest = asked
     kept = inbox.answer(
         connection, caller.id, key, digest=digest, answer=answer.model_dump(), at=sent.at
     )
     if not kept:
         raise _KeyTakenError
     inbox.refuse(connection, intake.quarantined(taken.troubles, body.rows, sent), at=sent.at)
-    changes.append_all(connection, _repairs(taken, sent))
+    changes.append_all(connection, told)
     if taken.good.height:
         inbox.write(connection, _posted(taken, sent), caller=caller.id, at=sent.at)
     audit.append(
@@ -292,6 +297,19 @@ def _redecide(connection: Connection, taken: Taken, caller: Caller) -> int | Non
     return jobs.enqueue(
         connection, REDECIDE, payload=payload, created_by=caller.id, priority=_URGENT
     )
+
+
+def _redecide_around(
+    service: Service, connection: Connection, taken: Taken, caller: Caller
+) -> None:
+    """Let those be decided anew, too, who count subjects of whom a record counts no more."""
+    voided = taken.good.filter(taken.good["void_from"].is_not_null())["subject_id"].unique()
+    if voided.is_empty():
+        return
+    around = neighbours(service, connection, *voided.sort())
+    for start in range(0, len(around), MOST_ROWS):
+        payload = {"subjects": around[start : start + MOST_ROWS]}
+        jobs.enqueue(connection, REDECIDE, payload=payload, created_by=caller.id, priority=_AROUND)
 
 
 def _answer(taken: Taken, count: int, job: int | None) -> Answer:
@@ -334,14 +352,21 @@ def _as_json(contract: Contract) -> Any:  # noqa: ANN401
     return pl.struct(contract.columns).struct.json_encode()
 
 
-def _repairs(taken: Taken, sent: Sent) -> list[NewChange]:
-    """Return what partners are to be told of records that stop counting."""
+def _repairs(service: Service, taken: Taken, sent: Sent) -> list[NewChange]:
+    """Return what partners are to be told of records that stop counting.
+
+    A change is of its subject's region, wherever the record was made; of a subject that nobody
+    knows yet, of its record's.
+    """
     void = taken.good.filter(taken.good["void_from"].is_not_null())
+    if void.is_empty():
+        return []
+    known = regions_now(service, void["subject_id"].to_list())
     return [
         NewChange(
             ChangeKind.REPAIR,
             subject,
-            region,
+            known.get(subject, region),
             {
                 "table": sent.contract.name,
                 "record_id": number,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CodeError
 from models.supervision.repair import MACHINE, Kind, State, Status, procedure
 from serving import fates
-from serving.api.lookup import PLAIN
-from serving.api.warnings import TEXT
+from serving.api.lookup import PLAIN, TEXT
 from serving.fates import ACCEPT, ENDING, Found
-from serving.ledger.repairs import ActKept, Case, Proof
+from serving.ledger.proofs import Proof
+from serving.ledger.repairs import ActKept, Case
 from serving.service import Service
 
 
@@ -118,12 +119,34 @@ class LettersShown(BaseModel):
 
 
 class Decided(BaseModel):
-    """此后作出的一个判定."""
+    """一个主体在一个场景下，此前与此后的判定."""
 
     subject_id: str = Field(description="主体")
     scenario: str = Field(description="场景")
-    grade: str = Field(description="等级")
-    made_at: datetime = Field(description="作出时间")
+    before: UUID | None = Field(description="此前的判定；没有的为空")
+    grade_before: str | None = Field(description="此前的等级", examples=["D"])
+    score_before: float | None = Field(description="此前的风险分")
+    after: UUID | None = Field(description="看到新状态之后首次作出的判定；尚未作出的为空")
+    grade: str | None = Field(description="此后的等级", examples=["B"])
+    score: float | None = Field(description="此后的风险分")
+    made_at: datetime | None = Field(description="作出时间")
+
+
+class SupersededShown(BaseModel):
+    """一份在此之前出具、内容已被取代的信用报告."""
+
+    code: str = Field(description="验证码", examples=["7KQM-2XW9-HB4T-PZ6D"])
+    kind: str = Field(description="public 公共信用信息报告；special 专项信用报告")
+    issued_at: datetime = Field(description="出具时间")
+
+
+class FrozenShown(BaseModel):
+    """一个在此之前冻结、含本主体的抽查对象库；已公布的抽取不改，下一次按新的判定."""
+
+    plan_id: str = Field(description="计划")
+    period: str = Field(description="批次")
+    frozen_at: datetime = Field(description="冻结时间")
+    drawn: bool | None = Field(description="是否抽中；尚未抽取的为空")
 
 
 class ToldShown(BaseModel):
@@ -152,8 +175,13 @@ class ProofShown(BaseModel):
     merged_at: datetime | None = Field(description="并入数据湖的时间；尚未并入的为空")
     lake_version: int | None = Field(description="数据湖该表的版本")
     jobs: list[JobShown] = Field(description="重新判定任务")
-    decided: list[Decided] = Field(description="看到新状态之后作出的判定")
-    changes: list[int | None] = Field(description="变动流中的位置；尚未排定的为空")
+    waiting: int = Field(description="此前有判定、尚未重新作出的判定数；为 0 即全部重算完毕")
+    settled_at: datetime | None = Field(description="最后一个判定重新作出的时间；未完的为空")
+    decided: list[Decided] = Field(description="各主体各场景此前与此后的判定")
+    reports: list[SupersededShown] = Field(description="内容已被取代的信用报告")
+    draws: list[FrozenShown] = Field(description="此前冻结、含本主体的抽查对象库")
+    changed: int = Field(description="此后这些主体的变动数")
+    changes: list[int | None] = Field(description="变动流中的位置，最多一万条；尚未排定的为空")
     told: list[ToldShown] = Field(description="告知了谁")
 
 
@@ -237,11 +265,19 @@ def proof_shown(found: Proof) -> ProofShown:
         "merged_at": found.merged_at,
         "lake_version": found.lake_version,
         "jobs": [{"id": number, "status": state} for number, state in found.jobs],
-        "decided": [
-            {"subject_id": who, "scenario": scenario, "grade": grade, "made_at": at}
-            for who, scenario, grade, at in found.decided
-        ],
+        "waiting": sum(one.after is None for one in found.decided),
+        "settled_at": _settled(found),
+        "decided": found.decided,
+        "reports": found.reports,
+        "draws": found.draws,
+        "changed": found.changed,
         "changes": [position for _, position in found.changes],
         "told": found.told,
     }
     return ProofShown.model_validate(made, from_attributes=True)
+
+
+def _settled(found: Proof) -> datetime | None:
+    """Return when the last decision was made anew; ``None`` while one is still to come."""
+    made = [one.made_at for one in found.decided]
+    return max((at for at in made if at is not None), default=None) if None not in made else None

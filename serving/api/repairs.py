@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, status
@@ -31,10 +32,13 @@ from serving.deps import ServiceDep, allow
 from serving.fates import ACCEPT, ENDING, Found
 from serving.ledger import audit, repairs
 from serving.ledger.engine import Connection
+from serving.ledger.proofs import proofs
 from serving.ledger.repairs import ActKept, Case
 from serving.problems import Problem
+from serving.reach import page
 from serving.reports.letters import letters
 from serving.service import Service
+from serving.ties import neighbours
 
 router = APIRouter(tags=["repairs"])
 
@@ -102,8 +106,11 @@ def every(
 ) -> list[CaseShown]:
     """List the cases of the caller's regions, the newest first."""
     with service.ledger.begin() as connection:
-        found = repairs.listing(
-            connection, regions=caller.regions, subject=subject, before=before, limit=limit
+        read = partial(
+            repairs.listing, connection, regions=caller.regions, subject=subject, limit=limit
+        )
+        found = page(
+            service, connection, caller, lambda n: read(before=n), before=before, limit=limit
         )
     return [CaseShown.model_validate(one, from_attributes=True) for one in found]
 
@@ -119,11 +126,20 @@ def one(number: Number, service: ServiceDep, caller: Reader) -> CaseRead:
 
 @router.get("/v1/repairs/{number}/proof", summary="修复的证明：重算了什么、告知了谁")
 def proof(number: Number, service: ServiceDep, caller: Reader) -> list[ProofShown]:
-    """Tell, for every act that changed what counts, what followed from it until now."""
+    """Tell, for every act that changed what counts, what followed from it until now.
+
+    Everything that is computed when it is asked for, portraits among it, follows by itself; what
+    was kept or given away is named here: decisions, reports, pools of draws, deliveries.
+    """
     with service.ledger.begin() as connection:
         case = _visible(connection, number, caller)
-        _of_case(service, connection, caller, case)
-        found = repairs.proofs(connection, case, regions=caller.regions)
+        known_at = _of_case(service, connection, caller, case).record.get("known_at")
+        found = proofs(
+            connection,
+            case,
+            known_at=known_at if isinstance(known_at, datetime) else None,
+            regions=caller.regions,
+        )
     return [proof_shown(one) for one in found]
 
 
@@ -219,7 +235,10 @@ def audited(
 
 def _around(service: Service, kind: str, subject: str) -> Sequence[str]:
     """Return whose results depend on the subject's, before any lock is held."""
-    return fates.neighbours(service, subject) if kind in ENDING else ()
+    if kind not in ENDING:
+        return ()
+    with service.ledger.begin() as connection:
+        return neighbours(service, connection, subject)
 
 
 def _act(
@@ -246,14 +265,6 @@ def _act(
     )
     done = repairs.acts(connection, case.id)
     now = fates.stands(found, done, today)
-    if any(int(one.id) == number for one in now.left_out):
-        raise Problem(
-            409,
-            "out-of-order",
-            f"{body.act} has no place after what was done to the record on {today} already; the "
-            "acts of one day count in a fixed order, so do it tomorrow",
-            more={"state": before.state, "allowed": []},
-        )
     answer = _read(service, case, found, done)
     if body.act in ENDING:
         fates.follow(service, connection, case, found, number, now=now, around=around, by=caller.id)

@@ -27,6 +27,7 @@ from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.problems import FieldProblem, Problem, ProblemDetails
+from serving.reach import evidence_within
 from serving.runtime.gather import eligible, regions_of, stored
 from serving.runtime.inline import Brought, InlineError, brought, decide_brought, untied
 from serving.runtime.live import Live
@@ -305,7 +306,8 @@ def _subjects(
     refused = [_refused(one.subject_id, one.kind, one.detail) for one in scored.refused]
     if not scored.decisions:
         raise _nobody(refused)
-    made = [shown(one, scored.explained.get(one.id)) for one in scored.decisions]
+    told = {one: evidence_within(service, caller, why) for one, why in scored.explained.items()}
+    made = [shown(one, told.get(one.id)) for one in scored.decisions]
     return {"decisions": made, "refused": refused}
 
 

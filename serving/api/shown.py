@@ -42,6 +42,16 @@ class ExplanationShown(BaseModel):
     rest: float = Field(description="未列出的其余贡献")
 
 
+class ReviewedShown(BaseModel):
+    """对判定的人工复核结论，最近一次."""
+
+    review: int = Field(description="复核编号")
+    outcome: str = Field(description="upheld 维持，changed 变更，annulled 撤销")
+    grade: str | None = Field(description="变更后的等级")
+    reason: str | None = Field(description="理由")
+    at: datetime = Field(description="时间")
+
+
 class DecisionShown(BaseModel):
     """一个判定."""
 
@@ -68,6 +78,7 @@ class DecisionShown(BaseModel):
     reference: str | None = Field(default=None, description="所用参照（邻居与同业）")
     superseded_by: UUID | None = Field(default=None, description="取代它的判定；现行的为空")
     explanation: ExplanationShown | None = Field(default=None, description="原因与证据")
+    reviewed: ReviewedShown | None = Field(default=None, description="人工复核结论；没有的不列")
 
 
 _SAID: Final = ("base", "raw", "reasons", "mitigating", "families", "rest")

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InspectionError, LedgerError
-from models.inspection.assign import Recusal, assign, recuse
+from models.inspection.assign import Recusal, recuse
 from models.inspection.eligibility import inspectors_of
 from models.inspection.list_fields import ListName
 from models.inspection.lists import Listing
@@ -22,8 +22,11 @@ from models.inspection.tasks import Tasks
 from serving.api import acts
 from serving.api.acts import PERIOD, At, PeriodName, PlanId
 from serving.api.plans import Reader, Writer
+from serving.api.who import Exempt
 from serving.deps import ServiceDep
+from serving.inspecting.caps import Days, elsewhere, refuse_past
 from serving.inspecting.carried import carried
+from serving.inspecting.joint import Wanted, open_visits, send, with_grounds
 from serving.inspecting.lists import own
 from serving.inspecting.rounds import (
     acts_of,
@@ -31,13 +34,13 @@ from serving.inspecting.rounds import (
     days_within,
     matters_of,
     targets_of,
-    tasks_of,
 )
-from serving.ledger import draws, lists, visits
+from serving.ledger import draws, joint, lists, plans, visits
 from serving.ledger.engine import Connection
 from serving.ledger.visits import Assigned
 from serving.problems import Problem
 from serving.reports import checklist, sheets
+from serving.reports.qr import page_of
 
 router = APIRouter(prefix="/v1/plans", tags=["visits"])
 
@@ -54,6 +57,9 @@ class Teams(BaseModel):
     authority: Plain = Field(description="检查机关", examples=["沈阳市市场监督管理局"])
     starts: date | None = Field(default=None, description="最早检查日期；默认期首")
     ends: date | None = Field(default=None, description="最迟检查日期；默认期末")
+    exempt: list[Exempt] = Field(
+        default=[], max_length=50_000, description="可超过年度上限的对象及其理由"
+    )
 
 
 class RecusalBody(BaseModel):
@@ -72,6 +78,7 @@ class TaskShown(BaseModel):
     """一项任务."""
 
     task_id: str = Field(description="任务编号")
+    visit_id: str | None = Field(description="所属的一次上门；几项任务可同属一次")
     subject_id: str = Field(description="主体")
     matters: list[str] = Field(description="事项")
     region: str | None = Field(description="行政区划代码")
@@ -96,7 +103,11 @@ class TasksShown(BaseModel):
 
 @router.post("/{plan_id}/tasks", summary="派员", status_code=status.HTTP_201_CREATED)
 def assign_(plan_id: PlanId, body: Teams, service: ServiceDep, caller: Writer) -> TasksShown:
-    """Make tasks of everybody drawn, and draw a team for each by the same seed, once."""
+    """Make tasks of everybody drawn, and draw a team for each by the same seed, once.
+
+    Matters of one target become one visit, with those of other plans on the same days; nobody is
+    visited past the annual cap without a ground.
+    """
     with service.ledger.begin() as connection:
         found = acts.held(connection, plan_id, caller, body.period, within=(State.DRAWN,))
         if visits.assignment(connection, *found.key) is not None:
@@ -107,15 +118,21 @@ def assign_(plan_id: PlanId, body: Teams, service: ServiceDep, caller: Writer) -
                 "again; take somebody off a task by a recusal",
                 more={"state": found.progress.state, "allowed": ["recusals"]},
             )
+        plan = found.declared.plan
+        plans.hold_year(connection, plan.year)
         people, version = _inspectors(connection, found)
-        tasks = _tasks(connection, found, body)
-        size = found.declared.plan.capacity.inspectors_per_target
-        made = assign(inspectors_of(people), tasks, seed=_seed(found), size=size)
+        others = elsewhere(connection, plan, _days(found, body), found.key)
+        wanted = _wanted(connection, found, body, others)
+        size = plan.capacity.inspectors_per_target
+        made = send(wanted, inspectors_of(people), seed=_seed(found), size=size)
+        grounds = {one.subject_id: one.ground for one in body.exempt}
+        planned = with_grounds(made.visits, wanted.population, grounds)
+        refuse_past(planned, others, wanted.population)
         assigned = Assigned(
             number=1,
-            tasks=tasks.frame,
-            teams=made.teams,
-            acts=acts_of(made),
+            tasks=made.tasks.frame,
+            teams=made.assignment.teams,
+            acts=acts_of(made.assignment),
             authority=body.authority,
             inspectors=version,
             size=size,
@@ -123,9 +140,15 @@ def assign_(plan_id: PlanId, body: Teams, service: ServiceDep, caller: Writer) -
             at=service.clock(),
         )
         visits.keep_assignment(connection, *found.key, assigned)
-        told = {"tasks": tasks.frame.height, "inspectors": version}
+        joint.keep(connection, found.key, planned, by=caller.id, at=assigned.at)
+        told = {
+            "tasks": made.tasks.frame.height,
+            "visits": planned["visit_id"].n_unique(),
+            "exempt": planned["ground"].count(),
+            "inspectors": version,
+        }
         acts.tell(connection, service, caller, "plan.assign", found.key, told)
-    return _shown(found, assigned)
+        return _shown(connection, found, assigned)
 
 
 @router.get("/{plan_id}/tasks", summary="任务与派员")
@@ -136,12 +159,16 @@ def tasks_(
     with service.ledger.begin() as connection:
         found = acts.at(connection, acts.visible(connection, plan_id, caller), period)
         made = carried(connection, found.key, found.progress)
-    return _shown(found, replace(made.assigned, tasks=own(made.assigned.tasks, caller)))
+        tasks = own(made.assigned.tasks, caller)
+        return _shown(connection, found, replace(made.assigned, tasks=tasks))
 
 
 @router.post("/{plan_id}/recusals", summary="回避", status_code=status.HTTP_201_CREATED)
 def recuse_(plan_id: PlanId, body: RecusalBody, service: ServiceDep, caller: Writer) -> TasksShown:
-    """Take an inspector off a task for good, and draw who takes the place; the rest stays."""
+    """Take an inspector off a visit for good, and draw who takes the place; the rest stays.
+
+    The person leaves all tasks of the visit that this plan has; tasks of other plans are theirs.
+    """
     with service.ledger.begin() as connection:
         states = (State.DRAWN, State.PUBLISHED)
         found = acts.held(connection, plan_id, caller, body.period, within=states)
@@ -161,7 +188,7 @@ def recuse_(plan_id: PlanId, body: RecusalBody, service: ServiceDep, caller: Wri
             assignment_of(before, _seed(found)),
             inspectors_of(people),
             Tasks.of(before.tasks),
-            recusals=[one],
+            recusals=[one, *_of_the_visit(connection, found, before, one)],
         )
         after = replace(
             before,
@@ -174,7 +201,7 @@ def recuse_(plan_id: PlanId, body: RecusalBody, service: ServiceDep, caller: Wri
         visits.keep_assignment(connection, *found.key, after)
         told = {"task_id": one.task_id, "inspector_id": one.inspector_id, "number": after.number}
         acts.tell(connection, service, caller, "plan.recuse", found.key, told)
-    return _shown(found, after)
+        return _shown(connection, found, after)
 
 
 @router.get(
@@ -214,7 +241,13 @@ def sheets_(
         return Response(book, media_type=_XLSX)
     if team > len(every):
         raise Problem(404, "no-such-team", f"there are {len(every)} teams, and no team {team}")
-    page = checklist.pdf(every[team - 1], issued_at=service.clock())
+    page = checklist.pdf(
+        every[team - 1],
+        issued_at=service.clock(),
+        verify_at=page_of(
+            service.settings, "v1", "plans", plan_id, "verify", period=found.period.id
+        ),
+    )
     return Response(page, media_type="application/pdf")
 
 
@@ -237,18 +270,34 @@ def _inspectors(connection: Connection, found: At) -> tuple[Listing, str]:
     return people, edition.version
 
 
-def _tasks(connection: Connection, found: At, body: Teams) -> Tasks:
-    plan, period = found.declared.plan, found.period.id
+def _days(found: At, body: Teams) -> Days:
+    return days_within(found.declared.plan, found.period.id, body.starts, body.ends)
+
+
+def _wanted(connection: Connection, found: At, body: Teams, others: pl.DataFrame) -> Wanted:
     who = draws.population(connection, *found.key)
     if who is None:
         raise LedgerError("a drawn plan has no pool in the ledger; restore a backup")
-    return tasks_of(
-        plan,
-        draws.chosen(connection, *found.key),
-        who,
-        days=days_within(plan, period, body.starts, body.ends),
+    return Wanted(
+        plan=found.declared.plan,
+        key=found.key,
+        days=_days(found, body),
+        chosen=draws.chosen(connection, *found.key),
+        population=who,
         last_teams=_last_teams(connection, found),
+        open=open_visits(connection, others),
     )
+
+
+def _of_the_visit(
+    connection: Connection, found: At, before: Assigned, one: Recusal
+) -> list[Recusal]:
+    """Return the recusals of the same person from the visit's other tasks of this plan."""
+    known = joint.of_period(connection, found.key)
+    visit = known.filter(task_id=one.task_id)["visit_id"]
+    rest = known.filter(pl.col("visit_id").is_in(visit.to_list()), pl.col("task_id") != one.task_id)
+    there = before.teams.filter(inspector_id=one.inspector_id).join(rest, on="task_id", how="semi")
+    return [replace(one, task_id=task) for task in there["task_id"].sort()]
 
 
 def _last_teams(connection: Connection, found: At) -> pl.DataFrame:
@@ -269,10 +318,12 @@ def _last_teams(connection: Connection, found: At) -> pl.DataFrame:
     return pl.concat(made).unique("subject_id", keep="last", maintain_order=True)
 
 
-def _shown(found: At, assigned: Assigned) -> TasksShown:
+def _shown(connection: Connection, found: At, assigned: Assigned) -> TasksShown:
+    known = joint.of_period(connection, found.key)
     teams = assigned.teams.group_by("task_id").agg(pl.col("inspector_id").sort().alias("team"))
     rows: Sequence[Mapping[str, object]] = (
         assigned.tasks.join(teams, on="task_id", how="left", maintain_order="left")
+        .join(known, on="task_id", how="left", maintain_order="left")
         .select(*TaskShown.model_fields)
         .to_dicts()
     )

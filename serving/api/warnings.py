@@ -2,144 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from dataclasses import asdict
+from datetime import date, timedelta
 from typing import Annotated, Final, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import ConfigError
+from models.errors import TransitionError
 from models.supervision.ladder import Proposal, proposals
-from models.supervision.warning import MACHINE, Level, book, check_outcome
+from models.supervision.warning import MACHINE, Book, Level, check_outcome
 from serving.api.lookup import PLAIN
+from serving.api.warned import (
+    FeedbackShown,
+    ProposalShown,
+    StepAsked,
+    StepShown,
+    WarningRead,
+    WarningShown,
+)
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
-from serving.ledger import audit, changes, explanations, warnings
+from serving.handling import rulebook
+from serving.ledger import audit, changes, explanations, feedback, reviews, warnings
 from serving.ledger.engine import Connection
 from serving.ledger.warnings import Asked, Kept, StepTaken
 from serving.problems import Problem
 from serving.service import Service
-from serving.supervision import date_the_undated, dues, told
+from serving.supervision import WITHDRAWN, date_the_undated, dues, told
 
 router = APIRouter(prefix="/v1/warnings", tags=["warnings"])
 
-TEXT: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+$"
-"""What a text of several lines is made of."""
 _NOTE: Final = "note"
 _REPEATED: Final = timedelta(days=365)
 """Within which warnings of one subject are repeated ones."""
 _LAST: Final = 2**63 - 1
 
-StepName = Literal["acknowledge", "assign", "handle", "close", "reopen", "note"]
 State = Literal["new", "acknowledged", "assigned", "handling", "reopened", "closed"]
 Number = Annotated[int, Path(ge=1, le=_LAST, description="预警编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
 Handler = Annotated[Caller, Depends(allow(Permission.WARNINGS_HANDLE))]
 BeforeQuery = Annotated[int | None, Query(ge=1, le=_LAST, description="只看编号更小的；用于翻页")]
 LimitQuery = Annotated[int, Query(ge=1, le=200, description="最多条数")]
-
-
-class StepShown(BaseModel):
-    """预警处置的一步."""
-
-    version: int = Field(description="第几步")
-    step: str = Field(description="操作", examples=["assign"])
-    state_before: str | None = Field(description="之前的状态；产生时为空")
-    state: str = Field(description="之后的状态")
-    by: str = Field(description="操作人")
-    at: datetime = Field(description="时间")
-    assignee: str | None = Field(description="派发给谁")
-    outcome: str | None = Field(description="办结结果")
-    note: str | None = Field(description="说明")
-
-
-class WarningShown(BaseModel):
-    """一条预警：供人核查的线索，不是证据."""
-
-    id: int = Field(description="编号", examples=[1])
-    scenario: str = Field(description="场景")
-    subject_id: str = Field(description="主体", examples=["91210102123456788E"])
-    region: str | None = Field(description="行政区划代码")
-    decision: UUID = Field(description="引发预警的判定")
-    as_of: date = Field(description="判定的截面日")
-    level: Level = Field(description="预警级别：red 红、orange 橙、yellow 黄")
-    rules: list[str] = Field(description="引发预警的规则", examples=[["warned"]])
-    grade: str = Field(description="风险等级")
-    previous_grade: str | None = Field(description="此前的等级")
-    probability: float = Field(description="概率")
-    previous_probability: float | None = Field(description="此前的概率")
-    raised_at: datetime = Field(description="产生时间")
-    state: str = Field(description="状态", examples=["new"])
-    title: str = Field(description="状态名称", examples=["新预警"])
-    allowed: list[str] = Field(description="此状态允许的操作")
-    version: int = Field(description="已有步数；提交操作时可带上，防止覆盖他人操作")
-    assignee: str | None = Field(description="承办人")
-    acknowledge_due: date | None = Field(description="签收期限；尚无该年度工作日历的为空")
-    close_due: date | None = Field(description="办结期限；尚无该年度工作日历的为空")
-    overdue: bool = Field(description="是否超期")
-    escalate_to: str = Field(description="超期报告谁")
-    closed_on: date | None = Field(description="办结日期")
-    outcome: str | None = Field(description="办结结果")
-
-
-class WarningRead(WarningShown):
-    """一条预警及其处置过程."""
-
-    steps: list[StepShown] = Field(description="处置过程，旧的在前")
-
-
-class StepAsked(BaseModel):
-    """预警处置操作."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    step: StepName = Field(
-        description="acknowledge 签收、assign 派发、handle 开始处置、close 办结、reopen 重新开启、"
-        "note 备注（不改变状态）"
-    )
-    to: str | None = Field(
-        default=None, description="派发给谁；派发时必填", pattern=PLAIN, max_length=100
-    )
-    outcome: str | None = Field(
-        default=None,
-        description="办结结果：confirmed 属实、false_alarm 误报、no_action 无需处置；办结时必填",
-        max_length=32,
-    )
-    note: str | None = Field(
-        default=None, description="说明；备注、重新开启时必填", pattern=TEXT, max_length=4000
-    )
-    version: int | None = Field(
-        default=None, ge=1, le=2**31 - 1, description="所见的步数；他人已先操作的为 409"
-    )
-
-
-class ProposalShown(BaseModel):
-    """渐进式执法的一个阶段：供人决定，不自动生效."""
-
-    stage: str = Field(description="阶段", examples=["L0"])
-    title: str = Field(description="名称", examples=["预警提醒"])
-    document: str = Field(description="文书")
-    basis: list[str] = Field(description="依据")
-    because: list[str] = Field(description="所据事实")
-    missing: list[str] = Field(description="尚缺的证据")
-    complete: bool = Field(description="证据是否齐备，可由人决定")
-    rights: str = Field(description="当事人权利")
-
-
-class FeedbackShown(BaseModel):
-    """一条核查反馈：训练用的标签；同一判定以最新一条为准."""
-
-    id: int = Field(description="编号")
-    warning_id: int = Field(description="预警编号")
-    decision: UUID = Field(description="判定")
-    scenario: str = Field(description="场景")
-    subject_id: str = Field(description="主体")
-    as_of: date = Field(description="截面日")
-    confirmed: bool = Field(description="是否属实；否为误报")
-    by: str = Field(description="谁")
-    at: datetime = Field(description="时间")
 
 
 @router.get("", summary="预警列表")
@@ -173,7 +77,8 @@ def every(  # noqa: PLR0913 -- each is a filter of its own
     )
     with service.ledger.begin() as connection:
         date_the_undated(connection)
-        return [_shown(service, one) for one in warnings.listing(connection, asked)]
+        rules = rulebook.book(connection, service.today())
+        return [_shown(service, rules, one) for one in warnings.listing(connection, asked)]
 
 
 @router.get("/escalations", summary="超期预警，按应报告的人")
@@ -185,8 +90,9 @@ def escalations(
     found: dict[str, list[WarningShown]] = {}
     with service.ledger.begin() as connection:
         date_the_undated(connection)
+        rules = rulebook.book(connection, service.today())
         for one in warnings.listing(connection, asked):
-            shown = _shown(service, one)
+            shown = _shown(service, rules, one)
             found.setdefault(shown.escalate_to, []).append(shown)
     return found
 
@@ -201,17 +107,21 @@ def labels(
 ) -> list[FeedbackShown]:
     """List what officers found of decisions, the oldest first."""
     with service.ledger.begin() as connection:
-        found = warnings.feedback(
+        found = feedback.listing(
             connection, regions=caller.regions, scenario=scenario, after=after, limit=limit
         )
-    return [FeedbackShown.model_validate(one, from_attributes=True) for one in found]
+        void = reviews.annulled(connection, {one.decision for one in found})
+    return [
+        FeedbackShown.model_validate({**asdict(one), "annulled": one.decision in void})
+        for one in found
+    ]
 
 
 @router.get("/{number}", summary="预警及其处置过程")
 def one(number: Number, service: ServiceDep, caller: Reader) -> WarningRead:
     """Show a warning with every step of its handling."""
     with service.ledger.begin() as connection:
-        return _read(service, connection, _visible(connection, number, caller))
+        return _read(service, connection, visible(connection, number, caller))
 
 
 @router.post(
@@ -225,10 +135,11 @@ def step(number: Number, body: StepAsked, service: ServiceDep, caller: Handler) 
     Closing as confirmed or a false alarm gives the decision a label.
     """
     with service.ledger.begin() as connection:
-        held = _visible(connection, number, caller, lock=True)
+        held = visible(connection, number, caller, lock=True)
         _check_version(held, body)
-        state = held.state if body.step == _NOTE else MACHINE.after(held.state, body.step)
+        state = held.state if body.step == _NOTE else _after(held, body.step)
         _check_body(body)
+        rules = rulebook.book(connection, service.today())
         taken = StepTaken(
             held.version + 1,
             body.step,
@@ -240,7 +151,7 @@ def step(number: Number, body: StepAsked, service: ServiceDep, caller: Handler) 
             outcome=body.outcome,
             note=body.note,
         )
-        moved = warnings.take(connection, held, taken, changed=_changed(service, held, body))
+        moved = warnings.take(connection, held, taken, changed=_changed(service, held, body, rules))
         _label(connection, moved, taken)
         changes.append_all(connection, [told(service, moved, body.step)])
         answer = _read(service, connection, moved)
@@ -259,14 +170,31 @@ def ladder(
     """Propose stages of the ladder, the gravest first, with what is missing; a person decides."""
     today = service.today()
     with service.ledger.begin() as connection:
-        found = _visible(connection, number, caller)
+        found = visible(connection, number, caller)
         before = warnings.count_of(connection, found.subject_id, since=today - _REPEATED)
         reasons = explanations.find(connection, [found.decision])
+        rungs = rulebook.rungs(connection, today)
     facts = {"rule_alert" if "veto" in found.rules else "model_alert", *(fact or ())}
     if before > 1:
         facts.add("repeated_alert")
     filed = {"alert_id", *(("record_ids",) if reasons else ()), *(evidence or ())}
-    return [_proposal(one) for one in proposals(sorted(facts), sorted(filed), today)]
+    found_stages = proposals(sorted(facts), sorted(filed), today, rungs=rungs)
+    return [_proposal(one) for one in found_stages]
+
+
+def _allowed(found: Kept) -> tuple[str, ...]:
+    return () if found.outcome == WITHDRAWN else MACHINE.allowed(found.state)
+
+
+def _after(held: Kept, step: str) -> str:
+    """Return the state that a step leads to; what a review withdrew stays closed."""
+    if held.outcome == WITHDRAWN:
+        raise TransitionError(
+            f"预警处置：第 {held.id} 号预警所依据的判定已经复核撤销，预警随之撤回，无可执行的操作",
+            state=held.state,
+            allowed=(),
+        )
+    return MACHINE.after(held.state, step)
 
 
 def _check_version(held: Kept, body: StepAsked) -> None:
@@ -280,7 +208,7 @@ def _check_version(held: Kept, body: StepAsked) -> None:
         more={
             "state": held.state,
             "version": held.version,
-            "allowed": MACHINE.allowed(held.state),
+            "allowed": _allowed(held),
         },
     )
 
@@ -298,7 +226,7 @@ def _check_body(body: StepAsked) -> None:
             raise Problem(422, "incomplete", f"'{name}' goes with {owner} alone; leave it out")
 
 
-def _changed(service: Service, held: Kept, body: StepAsked) -> dict[str, object]:
+def _changed(service: Service, held: Kept, body: StepAsked, rules: Book) -> dict[str, object]:
     """Return what a step changes of a warning besides its state."""
     match body.step:
         case "assign":
@@ -306,7 +234,7 @@ def _changed(service: Service, held: Kept, body: StepAsked) -> dict[str, object]
         case "close":
             return {"closed_on": service.today(), "outcome": body.outcome}
         case "reopen":
-            first, last = dues(held.level, service.today())
+            first, last = dues(held.level, service.today(), rules)
             return {
                 "begun_on": service.today(),
                 "acknowledge_due": first,
@@ -321,17 +249,18 @@ def _changed(service: Service, held: Kept, body: StepAsked) -> dict[str, object]
 def _label(connection: Connection, moved: Kept, taken: StepTaken) -> None:
     if taken.step == "close" and taken.outcome in {"confirmed", "false_alarm"}:
         confirmed = taken.outcome == "confirmed"
-        warnings.give_feedback(connection, moved, confirmed=confirmed, by=taken.by, at=taken.at)
+        feedback.give(connection, moved, confirmed=confirmed, by=taken.by, at=taken.at)
 
 
-def _visible(connection: Connection, number: int, caller: Caller, *, lock: bool = False) -> Kept:
+def visible(connection: Connection, number: int, caller: Caller, *, lock: bool = False) -> Kept:
+    """Return the warning of a number that the caller may see; a problem 404 otherwise."""
     found = warnings.get(connection, number, lock=lock)
     if found is None or not caller.sees_region(found.region):
         raise Problem(404, "not-found", f"there is no warning {number}")
     return found
 
 
-def _shown(service: Service, found: Kept) -> WarningShown:
+def _shown(service: Service, rules: Book, found: Kept) -> WarningShown:
     today = service.today()
     unseen = found.state in {"new", "reopened"} and (found.acknowledge_due or date.max) < today
     late = found.state != "closed" and (unseen or (found.close_due or date.max) < today)
@@ -339,24 +268,18 @@ def _shown(service: Service, found: Kept) -> WarningShown:
         {
             **{name: getattr(found, name) for name in Kept.__slots__},
             "title": MACHINE.states[found.state],
-            "allowed": MACHINE.allowed(found.state),
+            "allowed": _allowed(found),
             "overdue": late,
-            "escalate_to": _escalate_to(found.level),
+            "escalate_to": rules.terms(found.level).escalate_to,
         }
     )
 
 
-def _escalate_to(level: str) -> str:
-    try:
-        return book().terms(level).escalate_to
-    except ConfigError:  # a level of before, which the rules know no more
-        return ""
-
-
 def _read(service: Service, connection: Connection, found: Kept) -> WarningRead:
+    rules = rulebook.book(connection, service.today())
     taken = warnings.steps(connection, found.id)
     shown = [StepShown.model_validate(one, from_attributes=True) for one in taken]
-    return WarningRead(**_shown(service, found).model_dump(), steps=shown)
+    return WarningRead(**_shown(service, rules, found).model_dump(), steps=shown)
 
 
 def _proposal(found: Proposal) -> ProposalShown:

@@ -36,6 +36,11 @@ class Permission(StrEnum):
     PLANS_WRITE = "plans_write"
     PLANS_APPROVE = "plans_approve"
     RESULTS_WRITE = "results_write"
+    RULES_WRITE = "rules_write"
+    RULES_APPROVE = "rules_approve"
+    DISPATCHES_READ = "dispatches_read"
+    DISPATCHES_WRITE = "dispatches_write"
+    DISPATCHES_HANDLE = "dispatches_handle"
 
 
 class Role(StrEnum):
@@ -73,6 +78,7 @@ _READ: Final = frozenset(
         Permission.MODELS_READ,
         Permission.WARNINGS_READ,
         Permission.PLANS_READ,
+        Permission.DISPATCHES_READ,
     }
 )
 _WORK: Final = _READ | {Permission.SCORE, Permission.RECORDS_READ, Permission.CHANGES_READ}
@@ -86,6 +92,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             Permission.WARNINGS_HANDLE,
             Permission.REPORTS_ISSUE,
             Permission.PLANS_WRITE,
+            Permission.RULES_WRITE,
+            Permission.DISPATCHES_WRITE,
+            Permission.DISPATCHES_HANDLE,
         },
         Role.INSPECTOR: _WORK
         | {
@@ -93,6 +102,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             Permission.RECORDS_WRITE,
             Permission.WARNINGS_HANDLE,
             Permission.RESULTS_WRITE,
+            Permission.DISPATCHES_WRITE,
+            Permission.DISPATCHES_HANDLE,
         },
         Role.PUBLISHER: _READ
         | {
@@ -104,6 +115,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             Permission.REPORTS_ISSUE,
             Permission.PLANS_WRITE,
             Permission.PLANS_APPROVE,
+            Permission.RULES_WRITE,
+            Permission.RULES_APPROVE,
         },
         Role.DATA_MANAGER: _READ
         | {
@@ -124,6 +137,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 Permission.DECISIONS_READ,
                 Permission.RECORDS_WRITE,
                 Permission.CHANGES_READ,
+                Permission.DISPATCHES_READ,
+                Permission.DISPATCHES_WRITE,
             }
         ),
         Role.SYSTEM_ADMIN: frozenset(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Final, TypeVar
 
 import polars as pl
@@ -18,23 +18,25 @@ from rich.table import Column, Table
 from models import yaml
 from models.errors import InspectionError
 from models.inspection.assign import Assignment, Recusal, assign, recuse
+from models.inspection.assignment_record import AssignmentRecord
 from models.inspection.inspectors import Inspectors
 from models.inspection.pool import Pool
 from models.inspection.record import DrawRecord, parsed
 from models.inspection.seed import Commitment, Entropy, Seed, freeze, make_seed
+from models.inspection.strata import StrataKey, hide, troubles
 from models.inspection.tasks import Tasks
 from models.inspection.verify import Check, Line, line_of, verify
+from serving.commands import draw_figures
+from serving.commands.draw_files import POOL, content, pool_of, refuse_old, table, write
 
 app = typer.Typer(no_args_is_help=True)
+draw_figures.register(app)
 
-POOL: Final = "pool.txt"
 COMMITMENT: Final = "commitment.json"
+STRATA: Final = "strata.json"
 NOT_AS_STATED: Final = 3
 """Exit code of a draw that does not hold."""
 
-_LISTS: Final = ("matters", "regions", "last_team")
-_DATES: Final = ("starts", "ends", "valid_from", "valid_until")
-_SEPARATOR: Final = ";"
 _Read = TypeVar("_Read", bound=BaseModel)
 
 PoolOption = Annotated[
@@ -56,16 +58,30 @@ def freeze_(
         list[str] | None,
         typer.Option(help="Where a value of the seed will come from, such as a lottery's issue."),
     ] = None,
+    plain_strata: Annotated[
+        bool, typer.Option("--plain-strata", help="Publish the names of strata as they are.")
+    ] = False,
 ) -> None:
-    """Freeze a pool: write its canonical file and the commitment to publish (冻结对象库)."""
-    made = Pool.of(_table(pool))
+    """Freeze a pool: write its canonical file and the commitment to publish (冻结对象库).
+
+    Strata have neutral labels in what is published; strata.json says what they stand for and stays
+    in the office until the plan is closed.
+    """
+    given = Pool.of(table(pool)).frame
+    shown, key = (given, None) if plain_strata else hide(given, plan, secret=token_hex(32))
+    made = Pool.of(shown)
     now = datetime.now(UTC).replace(microsecond=0)
     commitment = freeze(made, plan, at=now, sources=source or ())
-    _refuse_old(out / POOL, out / COMMITMENT)
+    refuse_old(out / POOL, out / COMMITMENT, out / STRATA)
+    if key is not None:
+        (out / STRATA).touch(0o600)
+        write(out / STRATA, key)
     (out / POOL).write_bytes(made.lines())
-    _write(out / COMMITMENT, commitment)
+    write(out / COMMITMENT, commitment)
     typer.echo(f"对象库已冻结：{commitment.subjects:,} 个对象，承诺值 {commitment.commitment}")
     typer.echo(f"请先公布 {out / COMMITMENT}，再取公开随机值")
+    if key is not None:
+        typer.echo(f"层名已换成标签；{out / STRATA} 内部留存，办结后公开")
     if not source:
         typer.echo("未用 --source 预先写明随机值来源：他人无从排除事后挑选来源", err=True)
 
@@ -82,8 +98,8 @@ def seed(
     """Make the public seed from values that came after the freeze (生成随机种子)."""
     values = yaml.read(entropy).check(Values).root
     made = make_seed(_read(commitment, Commitment), values, now=datetime.now(UTC))
-    _refuse_old(out)
-    _write(out, made)
+    refuse_old(out)
+    write(out, made)
     typer.echo(f"随机种子 {made.seed}")
 
 
@@ -95,8 +111,8 @@ def draw(
     out: Annotated[Path, typer.Option(help="File for the record of the draw.")],
 ) -> None:
     """Draw from the frozen pool and write the record to publish (随机抽取)."""
-    record = DrawRecord.of(_pool(pool, seed), _read(seed, Seed))
-    _refuse_old(out)
+    record = DrawRecord.of(pool_of(pool, seed), _read(seed, Seed))
+    refuse_old(out)
     out.write_text(record.text(), encoding="utf-8")
     typer.echo(f"抽中 {len(record.drawn):,} 个对象，结果摘要 {record.result}")
 
@@ -110,12 +126,21 @@ def verify_(
     commitment: Annotated[
         Path | None, typer.Option(help="The commitment as it was published at the freeze.")
     ] = None,
+    strata: Annotated[
+        Path | None, typer.Option(help="The names of strata, revealed after the plan is closed.")
+    ] = None,
 ) -> None:
     """Compute a draw again and compare every published value (验证抽取)."""
-    stated = DrawRecord.parse(_bytes(record), str(record))
-    frozen = _pool(pool, record)
+    stated = DrawRecord.parse(content(record), str(record))
+    frozen = pool_of(pool, record)
     published = None if commitment is None else _read(commitment, Commitment)
-    checks = verify(frozen, stated, published=published)
+    checks = [*verify(frozen, stated, published=published)]
+    if strata is not None:
+        revealed = StrataKey.parse(content(strata), str(strata))
+        wrong = troubles(revealed, frozen.strata["stratum"].to_list())
+        if revealed.plan != stated.seed.commitment.plan:
+            wrong.append(f"the key is of plan {revealed.plan}")
+        checks.append(Check("names", "层的标签与所公开的层名一致", "; ".join(wrong)))
     page = Console()
     page.print(_checks(checks))
     if subject is not None:
@@ -132,7 +157,7 @@ def assign_(
     *,
     inspectors: Annotated[Path, typer.Option(help="CSV or Parquet: the inspectors.")],
     seed: Annotated[Path, typer.Option(help="The draw's seed, or its record.")],
-    out: Annotated[Path, typer.Option(help="CSV for the teams.")],
+    out: Annotated[Path, typer.Option(help="CSV for the teams; the record stands beside it.")],
     conflicts: Annotated[Path | None, typer.Option(help="CSV: inspector_id, subject_id.")] = None,
     leave: Annotated[Path | None, typer.Option(help="CSV: inspector_id, starts, ends.")] = None,
     recusals: Annotated[
@@ -142,97 +167,40 @@ def assign_(
 ) -> None:
     """Draw teams for tasks by the same seed, and carry out recusals (随机派员)."""
     pool = Inspectors.of(
-        _table(inspectors),
-        conflicts=None if conflicts is None else _table(conflicts),
-        leave=None if leave is None else _table(leave),
+        table(inspectors),
+        conflicts=None if conflicts is None else table(conflicts),
+        leave=None if leave is None else table(leave),
     )
-    targets = Tasks.of(_table(tasks))
+    targets = Tasks.of(table(tasks))
     made = assign(pool, targets, seed=_seed_of(seed), size=size)
     made = recuse(made, pool, targets, recusals=_recusals(recusals))
-    _refuse_old(out)
+    kept = out.with_suffix(".json")
+    refuse_old(out, kept)
     made.teams.write_csv(out)
+    write(kept, AssignmentRecord.of(made, pool, targets))
     typer.echo(_assigned(made, targets))
-
-
-def _table(path: Path) -> pl.DataFrame:
-    """Read a table; columns of lists are written ``a;b`` in CSV."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        texts = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        first = str(error).partition("\n")[0]
-        raise InspectionError(f"{path} cannot be read as a table: {first}") from None
-    lists = [name for name in _LISTS if name in texts.columns]
-    parts = pl.col(lists).str.split(_SEPARATOR).list.eval(pl.element().str.strip_chars())
-    made = texts.with_columns(parts.list.eval(pl.element().filter(pl.element() != "")))
-    made = _parsed(made, _DATES, pl.Date, f"{path}: no day; write 2026-03-02:")
-    return _parsed(made, ("pi",), pl.Float64, f"{path}: no number; write 0.05:")
-
-
-def _parsed(
-    table: pl.DataFrame, names: Sequence[str], dtype: pl.DataType | type[pl.DataType], hint: str
-) -> pl.DataFrame:
-    """Read the columns of ``names`` that are there as ``dtype``."""
-    for name in (one for one in names if one in table.columns):
-        text = pl.col(name)
-        read = (
-            text.str.to_date("%Y-%m-%d", strict=False)
-            if dtype == pl.Date
-            else text.cast(dtype, strict=False)
-        )
-        wrong = table.filter(read.is_null() & text.is_not_null())[name]
-        if wrong.len():
-            raise InspectionError(f"{hint} {name} {wrong[0]!r}")
-        table = table.with_columns(read)
-    return table
-
-
-def _pool(path: Path | None, beside: Path) -> Pool:
-    return Pool.read(_bytes(path or beside.parent / POOL))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InspectionError(f"{path} cannot be read: {error.strerror}") from None
+    typer.echo(f"派员记录（含回避与调整，内部留存）：{kept}")
 
 
 def _read(path: Path, model: type[_Read]) -> _Read:
-    return parsed(model, _bytes(path), str(path), model.__name__.lower())
+    return parsed(model, content(path), str(path), model.__name__.lower())
 
 
 def _seed_of(path: Path) -> str:
     """Return the seed in a seed's file or in a record."""
-    content = _bytes(path)
+    text = content(path)
     try:
-        return parsed(Seed, content, str(path), "seed").seed
+        return parsed(Seed, text, str(path), "seed").seed
     except InspectionError:
-        return DrawRecord.parse(content, str(path)).seed.seed
-
-
-def _write(path: Path, value: BaseModel) -> None:
-    text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _refuse_old(*paths: Path) -> None:
-    """Raise InspectionError where an act is already on record; make the folders of a new one."""
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            raise InspectionError(
-                f"{path} exists: what is frozen, seeded or drawn stays; name another place"
-            )
+        return DrawRecord.parse(text, str(path)).seed.seed
 
 
 def _recusals(path: Path | None) -> Sequence[Recusal]:
     if path is None:
         return ()
-    table = _table(path)
+    given = table(path)
     try:
-        rows = table.select("task_id", "inspector_id", pl.col("reason").fill_null("")).rows()
+        rows = given.select("task_id", "inspector_id", pl.col("reason").fill_null("")).rows()
     except pl.exceptions.ColumnNotFoundError as error:
         raise InspectionError(f"{path} lacks a column: {error}") from None
     return [Recusal(task, person, reason) for task, person, reason in rows]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import polars as pl
 
@@ -15,9 +16,12 @@ from models.inspection.list_cells import SEPARATOR
 from models.inspection.list_fields import spec_of
 from models.inspection.lists import ROW, Listing, repeats
 from models.inspection.results import HIDDEN, masked_name
+from models.names import fold
 from serving.auth.caller import Caller
 from serving.problems import FieldProblem, Problem
 
+Cell: TypeAlias = str | int | float | bool | list[str] | None
+"""What stands in a cell of an import."""
 _NAMED: Final = 20
 
 
@@ -60,16 +64,39 @@ def merged(old: Listing, new: Listing) -> Listing:
 def without(listing: Listing, removal: Removal, caller: Caller) -> Listing:
     """Return the list without some rows, all of which are there and within the caller's regions."""
     there = own(listing.frame, caller)[removal.key]
-    lost = sorted(removal.values - set(there.to_list()))
-    if lost:
-        raise Problem(
-            404,
-            "no-such-row",
-            f"{len(lost)} of the keys are not on the list, the first {lost[0][:80]!r}; nothing was "
-            "removed",
-        )
+    _refuse_lost(removal.values - set(there.to_list()), "removed")
     gone = pl.col(removal.key).is_in(sorted(removal.values))
     return Listing(listing.name, listing.frame.filter(~gone))
+
+
+def changed(
+    listing: Listing, cells: Mapping[str, Mapping[str, Cell]], caller: Caller
+) -> list[dict[str, Cell]]:
+    """Return the rows of some keys with new cells, as an import would bring them.
+
+    ``cells``: by key, a heading and its value. Raises a problem 404 where a key is not on the list
+    within the caller's regions, and 422 for a heading that no field has, or for the key itself.
+    """
+    spec = spec_of(listing.name)
+    key = spec.key[0]
+    there = own(listing.frame, caller).filter(pl.col(key).is_in(list(cells)))
+    _refuse_lost(set(cells) - set(there[key].to_list()), "changed")
+    rows: list[dict[str, Cell]] = []
+    for row in there.to_dicts():
+        new: dict[str, Cell] = {}
+        for heading, value in cells[row[key]].items():
+            field = spec.headings.get(fold(heading))
+            if field is None or field in spec.key:
+                raise Problem(
+                    422,
+                    "no-such-field",
+                    f"'{heading[:80]}' is no field of {spec.title} that can be changed; there are "
+                    f"{'、'.join(one.zh for name, one in spec.fields.items() if name != key)}",
+                )
+            new[field] = value
+        old = {name: _cell(value) for name, value in row.items()}
+        rows.append({**old, **new})
+    return rows
 
 
 def refuse_beyond(listing: Listing, caller: Caller) -> None:
@@ -113,6 +140,23 @@ def starred(frame: pl.DataFrame) -> pl.DataFrame:
         pl.when(_personal()).then(masked_name("name")).otherwise("name").alias("name"),
         pl.when(_personal()).then(hidden).otherwise("address").alias("address"),
     )
+
+
+def _refuse_lost(keys: AbstractSet[str], what: str) -> None:
+    if keys:
+        raise Problem(
+            404,
+            "no-such-row",
+            f"{len(keys)} of the keys are not on the list, the first {min(keys)[:80]!r}; nothing "
+            f"was {what}",
+        )
+
+
+def _cell(value: object) -> Cell:
+    """Return a value of a list as the cell of an import."""
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    return _text(value)
 
 
 def _personal() -> pl.Expr:

@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InspectionError
 from models.inspection.allocate import Mandatory
+from models.inspection.caps import Ground
 from models.inspection.eligibility import Bar, Check, eligible, refuse_unpublished
 from models.inspection.list_fields import ListName
 from models.inspection.lists import Listing
 from models.inspection.plan import Period, Plan
 from models.scenarios import scenario_named
 from models.scenarios.scenario import Scenario
-from serving.ledger import draws, lists
+from serving.inspecting.caps import Days, elsewhere, exempted, used
+from serving.ledger import draws, lists, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.plans import Declared
 from serving.service import Service
@@ -39,9 +41,11 @@ POPULATION: Final = pl.Schema(
         "cap": pl.Int64(),
         "used": pl.Int64(),
         "remaining": pl.Int64(),
+        "ground": pl.String(),
     }
 )
-"""The columns of a population; ``matters`` null is all, ``mandatory`` null is by chance."""
+"""The columns of a population; ``matters`` null is all, ``mandatory`` null is by chance,
+``ground`` is why somebody may be visited past the cap."""
 
 
 class Member(BaseModel):
@@ -83,25 +87,37 @@ def population(
     *,
     members: Sequence[Member] | None,
     mandatory: Mapping[str, Mandatory],
+    exempt: Mapping[str, Ground],
     period: Period | None = None,
 ) -> Population:
     """Return who may be drawn for a plan.
 
     Without ``members``, those of the list of targets in force for the plan's region who are open to
     a matter of the plan, with the decision that stands of each; ``mandatory`` then says who is
-    visited whatever the draw. Draws of the plan's other periods count towards the cap.
+    visited whatever the draw, ``exempt`` who may be in spite of the annual cap, towards which the
+    draws of all plans of the year count, but for visits that can be merged with this one.
 
     Raises:
-        InspectionError: There is no list, a matter is not published, or somebody has no grade.
+        InspectionError: There is no list, a matter is not published, somebody has no grade that
+            still holds, or is named and cannot be drawn.
     """
     told = (
         _listed(connection, service, declared, mandatory)
         if members is None
         else Population(_inline(members), {"from": "inline"})
     )
-    before = draws.visited(connection, declared.plan.id, "" if period is None else period.id)
-    frame = _capped(told.frame, declared.plan, before)
+    plan = declared.plan
+    days = days_of(plan, period)
+    visits = elsewhere(connection, plan, days, (plan.id, "" if period is None else period.id))
+    capped = _capped(told.frame, plan, used(visits.filter(~pl.col("joinable"))))
+    frame = exempted(capped, exempt).select(pl.col(n).cast(t) for n, t in POPULATION.items())
     return Population(frame, {**told.made_with, "subjects": frame.height})
+
+
+def days_of(plan: Plan, period: Period | None) -> Days:
+    """Return the days of a period, or of the whole plan."""
+    one = plan.periods if period is None else (period,)
+    return one[0].first, one[-1].last
 
 
 def scenario_of(service: Service, name: str) -> Scenario:
@@ -120,8 +136,7 @@ def ratios_of(service: Service, plan: Plan) -> Mapping[str, float]:
 
 def _inline(members: Sequence[Member]) -> pl.DataFrame:
     rows = [one.model_dump() for one in members]
-    schema = {**POPULATION, "used": pl.Int64()}
-    own = {name: schema[name] for name in Member.model_fields}
+    own = {name: POPULATION[name] for name in Member.model_fields}
     return pl.DataFrame(rows, schema=own, orient="row")
 
 
@@ -146,6 +161,7 @@ def _listed(
         versions["matters"] = matters.version
     targets = _open(_content(connection, edition.version), declared)
     on = service.today()
+    _check_settled(connection, plan.scenario, targets)
     graded = draws.graded(connection, plan.scenario, on)
     frame = _graded(targets, graded, plan)
     strangers = sorted(set(mandatory) - set(frame["subject_id"].to_list()))
@@ -158,9 +174,27 @@ def _listed(
     vetoed = pl.when("vetoed").then(pl.lit(str(Mandatory.VETO)))
     listed = pl.col("subject_id").replace_strict(named, default=None, return_dtype=pl.String)
     made = frame.with_columns(pl.coalesce(listed, vetoed).alias("mandatory"))
+    sources = {"decided": frame["decided"].sum(), "expired": frame["expired"].sum()}
     return Population(
-        made, {"from": "lists", "as_of": on.isoformat(), "scenario": plan.scenario, **versions}
+        made,
+        {
+            "from": "lists",
+            "as_of": on.isoformat(),
+            "scenario": plan.scenario,
+            **versions,
+            **sources,
+        },
     )
+
+
+def _check_settled(connection: Connection, scenario: str, targets: pl.DataFrame) -> None:
+    """Refuse a pool in which somebody would stand with a grade that a repair has overtaken."""
+    waiting = sorted(set(repairs.unsettled(connection, scenario)) & set(targets["subject_id"]))
+    if waiting:
+        raise InspectionError(
+            f"{len(waiting)} targets are just being decided anew after a repair, the first "
+            f"{waiting[0]}; freeze the pool when their jobs are done (GET /v1/jobs?kind=redecide)"
+        )
 
 
 def _content(connection: Connection, version: str) -> Listing:
@@ -185,9 +219,12 @@ def _check(plan: Plan) -> Check:
 
 
 def _graded(targets: pl.DataFrame, graded: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    # A decision that has lapsed says nothing any more; a grade of the list's own may.
+    lapsed = graded.filter("expired").select("subject_id", "expired")
+    standing = graded.filter(~pl.col("expired")).drop("expired")
     joined = targets.join(
-        graded, on="subject_id", how="left", suffix="_decided", maintain_order="left"
-    )
+        standing, on="subject_id", how="left", suffix="_decided", maintain_order="left"
+    ).join(lapsed, on="subject_id", how="left", maintain_order="left")
     frame = joined.select(
         "subject_id",
         pl.coalesce("grade_decided", "grade").alias("grade"),
@@ -197,12 +234,15 @@ def _graded(targets: pl.DataFrame, graded: pl.DataFrame, plan: Plan) -> pl.DataF
         *("industry", "name", "address", "matters", "cap"),
         pl.col("cap_used").fill_null(0).alias("used"),
         pl.col("vetoed").fill_null(value=False),
+        pl.col("expired").fill_null(value=False),
+        pl.col("grade_decided").is_not_null().alias("decided"),
     )
     needed = "probability" if plan.allocation.by == "risk" else "grade"
     without = frame.filter(pl.col(needed).is_null() | pl.col("grade").is_null())
     if without.height:
         raise InspectionError(
-            f"{without.height} of {frame.height} targets have no {needed}, the first "
+            f"{without.height} of {frame.height} targets have no {needed} that holds today "
+            f"({without['expired'].sum()} of a decision that has expired), the first "
             f"{without['subject_id'][0]}; decide upon everybody first (POST /v1/jobs, score_all of "
             f"{plan.scenario}), as nobody may be exempt"
         )
@@ -222,6 +262,4 @@ def _capped(frame: pl.DataFrame, plan: Plan, before: pl.DataFrame) -> pl.DataFra
         pl.max_horizontal("used", pl.col("visits").fill_null(0)).alias("used"),
     )
     left = (pl.col("cap") - pl.col("used")).clip(lower_bound=0).alias("remaining")
-    return made.with_columns(left).select(
-        pl.col(name).cast(kind) for name, kind in POPULATION.items()
-    )
+    return made.with_columns(left)

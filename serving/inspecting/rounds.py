@@ -16,10 +16,8 @@ from models.inspection.plan import Plan
 from models.inspection.result_codes import codes
 from models.inspection.results import Mode, Round
 from models.inspection.tasks import Tasks
+from serving.inspecting.caps import Days
 from serving.ledger.visits import Assigned
-
-Days = tuple[date, date]
-"""The first and the last day of visits."""
 
 
 def draw_id(plan_id: str, period: str) -> str:
@@ -47,48 +45,6 @@ def matters_of(plan: Plan) -> Listing:
 def targets_of(population: pl.DataFrame) -> Listing:
     """Return names and addresses of a population as a list."""
     return Listing(ListName.TARGETS, population.select("subject_id", "name", "address"))
-
-
-def tasks_of(
-    plan: Plan,
-    chosen: pl.DataFrame,
-    population: pl.DataFrame,
-    *,
-    days: Days,
-    last_teams: pl.DataFrame,
-) -> Tasks:
-    """Return one visit of each department to everybody drawn, for all of its matters together.
-
-    ``chosen`` has ``subject_id``; of ``population`` the ``matters`` of a subject (null: all) and
-    its ``region`` count; ``last_teams``: ``subject_id``, ``last_team``.
-    """
-    wanted = pl.DataFrame(
-        {
-            "department": [one.department for one in plan.matters],
-            "matter": [one.id for one in plan.matters],
-        }
-    )
-    known = population.select("subject_id", "region", own="matters")
-    visits = (
-        chosen.select("subject_id")
-        .join(known, on="subject_id", how="left")
-        .join(wanted, how="cross")
-        .filter(pl.col("own").list.contains(pl.col("matter")).fill_null(value=True))
-        .group_by("subject_id", "region", "department")
-        .agg(pl.col("matter").sort().alias("matters"))
-        .sort("subject_id", "department")
-        .with_row_index("number", 1)
-    )
-    number = pl.col("number").cast(pl.String).str.zfill(6)
-    return Tasks.of(
-        visits.join(last_teams, on="subject_id", how="left", maintain_order="left").select(
-            pl.concat_str(pl.lit("T"), number).alias("task_id"),
-            *("subject_id", "matters", "region"),
-            pl.lit(days[0]).alias("starts"),
-            pl.lit(days[1]).alias("ends"),
-            "last_team",
-        )
-    )
 
 
 def assignment_of(assigned: Assigned, seed: str) -> Assignment:

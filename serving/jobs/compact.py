@@ -2,7 +2,8 @@
 
 A table's rows are merged in commits that are whole or not at all, and are marked afterwards. What
 is killed in between is merged again, which changes nothing, because the lake knows the record ids.
-Until a row is marked it is read from the inbox, so that it counts at every moment.
+Until a row is marked it is read from the inbox, so that it counts at every moment. What an import
+has corrected since a row was posted stays corrected (:func:`serving.ledger.overlay.outdated`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import polars as pl
 from models.logs import logger
 from models.records.bookkeeping import QUARANTINE
 from models.records.lake import Lake
-from models.records.lake.layout import KEY
+from models.records.lake.layout import KEY, KNOWN
 from serving.jobs.intake import quarantine_frame
 from serving.ledger import inbox
+from serving.ledger.overlay import REF, VOID, outdated
 from serving.service import Service
 
 BATCH: Final = 50_000
@@ -70,20 +72,42 @@ def merge(lake: Lake, table: str, frame: pl.DataFrame) -> int:
     merged with those that state the same columns.
     """
     version = 0
-    for columns, part in _by_stated(lake, table, frame):
+    before = _stored(lake, table, frame)
+    told = [pl.col(name).alias(f"__{name}") for name in (KNOWN[0], REF)]
+    aged = before.join(frame.select(KEY, *told), on=KEY)
+    old = aged.filter(outdated(pl.col(f"__{KNOWN[0]}"), pl.col(f"__{REF}")))[KEY]
+    is_old = pl.col(KEY).is_in(old.implode())
+    for columns, part in _by_stated(lake, table, frame.filter(~is_old), before[KEY]):
         version = lake.merge(table, part.select(columns)).version
+    if old.len():
+        version = _fill(lake, table, frame.filter(is_old))
     return version
 
 
+def _stored(lake: Lake, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the ids of records that the lake has, since when each is known, and from where."""
+    if table not in lake.tables():
+        return pl.DataFrame(schema={name: frame.schema[name] for name in (KEY, KNOWN[0], REF)})
+    rows = lake.scan(table, columns=[KEY, KNOWN[0], REF])
+    return rows.join(frame.lazy().select(KEY), on=KEY, how="semi").collect()
+
+
+def _fill(lake: Lake, table: str, frame: pl.DataFrame) -> int:
+    """Merge what is older than the lake's rows: it fills in, and says what became of a record."""
+    void = [name for name in VOID if name in frame.columns]
+    version = lake.merge(table, frame, fill=True).version
+    acts = frame.filter(pl.all_horizontal(pl.col(void).is_not_null())) if void else frame.clear()
+    return lake.amend(table, acts.select(KEY, *void)).version if acts.height else version
+
+
 def _by_stated(
-    lake: Lake, table: str, frame: pl.DataFrame
+    lake: Lake, table: str, frame: pl.DataFrame, known: pl.Series
 ) -> Iterator[tuple[list[str], pl.DataFrame]]:
     """Give records by the columns that they state; new ones, and new columns, go in whole."""
     if table not in lake.tables():
         yield frame.columns, frame
         return
-    known = lake.scan(table, columns=[KEY]).join(frame.lazy().select(KEY), on=KEY, how="semi")
-    corrected = pl.col(KEY).is_in(known.collect()[KEY].implode())
+    corrected = pl.col(KEY).is_in(known.implode())
     new, old = frame.filter(~corrected), frame.filter(corrected)
     if new.height:
         yield frame.columns, new

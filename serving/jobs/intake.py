@@ -222,8 +222,8 @@ def quarantined(
             "file": sent.ref,
             "line": one.row,
             "target_record_id": None,
-            "authority": _text(rows[one.row].get("authority")),
-            "region": _text(rows[one.row].get("region")),
+            "authority": _visible(rows[one.row].get("authority")),
+            "region": _visible(rows[one.row].get("region")),
             "happened_on": _date(rows[one.row].get("happened_on")),
             "known_at": sent.at.astimezone(UTC),
             "raw": raw,
@@ -261,6 +261,11 @@ def _reader(dtype: pl.DataType) -> tuple[str, Callable[[object], object]]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _visible(value: object) -> str | None:
+    """Return a text without what nobody sees, and PostgreSQL and files cannot hold."""
+    return _INVISIBLE.sub("", value) if isinstance(value, str) else None
 
 
 def _texts(value: object) -> list[str] | None:

@@ -8,6 +8,7 @@ from serving.jobs.compact import compact
 from serving.ledger import jobs
 from serving.ledger.jobs import Job
 from serving.service import Service
+from serving.supervision import escalate_overdue
 
 
 def do(service: Service, number: int, *, worker: str) -> str:
@@ -24,6 +25,8 @@ def do(service: Service, number: int, *, worker: str) -> str:
     match work:
         case kinds.Compact():
             return _compact(service)
+        case kinds.Escalate():
+            return f"{escalate_overdue(service)} escalations"
         case kinds.ScoreAll():
             return _score_all(service, job, work, worker)
         case _:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from models.errors import XinjianError
 from models.logs import logger
 from serving.jobs import deliver, kinds, process
-from serving.ledger import inbox, jobs, workers
+from serving.ledger import inbox, jobs, warnings, workers
 from serving.ledger.jobs import Job
 from serving.runtime.scoring import redecide
 from serving.service import Service
@@ -58,6 +58,7 @@ class Worker:
         self._held: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
         self._upkept = 0.0
+        self._escalated: date | None = None
 
     def run(self) -> None:
         """Work until told to stop, then end what is under way and give the rest back."""
@@ -142,6 +143,17 @@ class Worker:
                     dedupe=kinds.COMPACT,
                 )
             inbox.forget_answers(connection, before=now - _ANSWERS_KEPT)
+            # Terms end with a day, so once a day is enough; doing it again says nothing twice.
+            today = self.service.today()
+            if self._escalated != today and warnings.any_late(connection, today):
+                jobs.enqueue(
+                    connection,
+                    kinds.ESCALATE,
+                    payload={},
+                    created_by=self.name,
+                    dedupe=kinds.ESCALATE,
+                )
+                self._escalated = today
 
     # New decisions
 

@@ -1,5 +1,10 @@
 """The ledger's backup: a dump and what it holds, and the way back, which is checked.
 
+The lake is copied apart, and after the ledger: what the ledger says is in the lake is then in the
+copy, and what moved there in between is in both, which is once. A lake that was copied before lacks
+what moved there meanwhile, and the ledger would not bring it again. So the manifest says which
+versions the lake had when the backup began, and :func:`lacking` which of them a lake does not have.
+
 A backup is a folder with PostgreSQL's own archive and a manifest: the schema's revision, the rows
 of every table, the end of the audit's chain and the archive's hash, all as of one instant. Writers
 go on while it is made. GB/T 22239-2019 备份恢复 asks for backups and for drills of the restore.
@@ -29,6 +34,7 @@ from serving.ledger.engine import Ledger
 from serving.ledger.migrate import check_known, migrate
 
 DUMP: Final = "ledger.dump"
+KEY: Final = "secret.key"
 MANIFEST: Final = "manifest.json"
 KEPT: Final = "before_"
 """How the schemas begin that hold what a restore replaced."""
@@ -53,6 +59,10 @@ class Manifest(BaseModel):
     bytes: int
     sha256: str
     """Of the archive."""
+    lake: dict[str, int] = {}
+    """Versions of the lake's tables; a copy of the lake must have these, or later ones."""
+    key: bool = False
+    """Whether the key of the ledger's sealed secrets is with it."""
 
     @property
     def anchor(self) -> Anchor:
@@ -68,8 +78,23 @@ class Backup:
     manifest: Manifest
 
 
-def backup(ledger: Ledger, folder: Path, *, at: datetime) -> Backup:
+def backup(
+    ledger: Ledger,
+    folder: Path,
+    *,
+    at: datetime,
+    lake: Mapping[str, int] | None = None,
+    key: Path | None = None,
+) -> Backup:
     """Back the ledger up into a new folder under ``folder``, which only its owner may read.
+
+    Args:
+        ledger: The one to back up.
+        folder: Where the backup's own folder is made.
+        at: Now.
+        lake: Versions of the lake's tables, read before this was called.
+        key: The file of the secret key, where it is to go along: whoever has the backup then
+            opens what is sealed in it.
 
     Raises:
         LedgerError: The schema is missing, or PostgreSQL's programs are or they fail.
@@ -78,7 +103,10 @@ def backup(ledger: Ledger, folder: Path, *, at: datetime) -> Backup:
     partial = folder / f".partial-{name}"
     partial.mkdir(parents=True, mode=0o700)
     try:
-        manifest = _dump(ledger, partial / DUMP, at)
+        made = _dump(ledger, partial / DUMP, at)
+        manifest = made.model_copy(update={"lake": dict(lake or {}), "key": key is not None})
+        if key is not None:
+            _write(partial / KEY, key.read_text(encoding="utf-8").rstrip("\n"))
         _write(partial / MANIFEST, manifest.model_dump_json(indent=2))
         partial.rename(folder / name)
     except BaseException:
@@ -103,6 +131,29 @@ def read(folder: Path) -> Backup:
             f"manifest has {manifest.sha256[:12]}…): take another backup"
         )
     return Backup(folder, manifest)
+
+
+def lacking(manifest: Manifest, lake: Mapping[str, int]) -> list[str]:
+    """Return the tables of which a lake, by its versions, is older than the backup's ledger."""
+    return [name for name, version in manifest.lake.items() if lake.get(name, -1) < version]
+
+
+def restore_key(found: Backup, path: Path) -> bool | None:
+    """Put the secret key of a backup back where there is none.
+
+    Returns whether the key at ``path`` is the backup's now; ``None`` where the backup has none.
+    """
+    if not found.manifest.key:
+        return None
+    text = (found.folder / KEY).read_text(encoding="utf-8").rstrip("\n")
+    if path.exists():
+        return path.read_text(encoding="utf-8").rstrip("\n") == text
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    _secured(path)
+    return True
 
 
 def restore(ledger: Ledger, folder: Path, *, at: datetime, replace: bool = False) -> Manifest:

@@ -231,11 +231,6 @@ def store_many(connection: Connection, rows: pl.DataFrame, *, role: Role = "cham
     return copy_rows(connection, _table(role), rows.sort("id"), on_conflict="ignore")
 
 
-def frozen(connection: Connection) -> None:
-    """Let the transaction that has just begun see one moment of the ledger to its end."""
-    connection.execute(text("set transaction isolation level repeatable read"))
-
-
 EARLIER: Final = pl.Schema(
     {
         "subject_id": pl.String(),
@@ -249,6 +244,7 @@ EARLIER: Final = pl.Schema(
         "scenario_digest": pl.String(),
         "bundle_digest": pl.String(),
         "previous": pl.String(),
+        "mark": pl.Int64(),
         "today": pl.Boolean(),
     }
 )
@@ -278,7 +274,7 @@ EARLIER_OF: Final = """
 select s.id as subject_id, d.id::text as id, d.as_of, d.grade, d.warn, d.valid_until,
        array(select jsonb_array_elements_text(d.vetoes)) as vetoes, d.inputs_digest,
        b.scenario_digest, b.bundle_digest, d.previous::text as previous,
-       d.as_of = :day as today
+       d.inbox_mark as mark, d.as_of = :day as today
 from unnest(cast(:subjects as text[])) as s(id)
 cross join lateral (
     (select * from {table} d where d.scenario = :scenario and d.subject_id = s.id

@@ -7,14 +7,14 @@ from datetime import date
 from typing import Final
 
 import polars as pl
-from sqlalchemy import BigInteger, Connection, LargeBinary, func, insert, select, text
+from sqlalchemy import BigInteger, Connection, Index, LargeBinary, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.inspection.pool import Pool
 from models.inspection.record import DrawRecord, parsed
 from models.inspection.seed import Commitment, Seed
 from serving.ledger.base import Base
-from serving.ledger.copying import copy_rows
+from serving.ledger.copying import copied, copy_rows
 from serving.ledger.lists import packed, unpacked
 
 GRADED: Final = pl.Schema(
@@ -23,9 +23,10 @@ GRADED: Final = pl.Schema(
         "grade": pl.String(),
         "probability": pl.Float64(),
         "vetoed": pl.Boolean(),
+        "expired": pl.Boolean(),
     }
 )
-"""The columns of :func:`graded`."""
+"""The columns of :func:`graded`; ``expired``: the decision has lapsed by the day."""
 
 
 class PoolRow(Base):
@@ -65,6 +66,13 @@ class LineRow(Base):
     """How a draw came to one subject; ``key`` and ``rank`` are null for mandatory ones."""
 
     __tablename__ = "inspection_line"
+    __table_args__ = (
+        Index(
+            "ix_inspection_line_drawn",
+            *("plan_id", "period", "subject_id"),
+            postgresql_where=text("drawn"),
+        ),
+    )
 
     plan_id: Mapped[str] = mapped_column(primary_key=True)
     period: Mapped[str] = mapped_column(primary_key=True)
@@ -206,28 +214,16 @@ def chosen(connection: Connection, plan_id: str, period: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").sort("subject_id")
 
 
-def visited(connection: Connection, plan_id: str, but: str) -> pl.DataFrame:
-    """Return ``subject_id`` and ``visits``: in how many other periods of a plan each was drawn."""
-    row = LineRow
-    asked = (
-        select(row.subject_id, func.count())
-        .where(row.plan_id == plan_id, row.period != but, row.drawn)
-        .group_by(row.subject_id)
-    )
-    rows = [tuple(one) for one in connection.execute(asked)]
-    schema = {"subject_id": pl.String, "visits": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
 def graded(connection: Connection, scenario: str, on: date) -> pl.DataFrame:
-    """Return the decision that stands of each subject as of a day; see :data:`GRADED`."""
-    found = connection.execute(text(_GRADED), {"scenario": scenario, "day": on})
-    return pl.DataFrame([tuple(one) for one in found], schema=GRADED, orient="row")
+    """Return the last decision of each subject as of a day; see :data:`GRADED`."""
+    told = {"scenario": scenario, "day": on}
+    return copied(connection, f"copy ({_GRADED}) to stdout (format csv)", told, schema=GRADED)
 
 
 _KEY: Final = ("plan_id", "period")
 _GRADED: Final = """
-select distinct on (subject_id) subject_id, grade, probability, jsonb_array_length(vetoes) > 0
-from decision where scenario = :scenario and as_of <= :day
+select distinct on (subject_id) subject_id, grade, probability,
+    (jsonb_array_length(vetoes) > 0)::text, (valid_until < %(day)s)::text
+from decision where scenario = %(scenario)s and as_of <= %(day)s
 order by subject_id, as_of desc, inbox_mark desc, seq desc
 """

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models.errors import LedgerDownError, LedgerError
 from serving.ledger import embedded
+from serving.ledger.watch import Watch
 from serving.settings import ServeSettings
 
 POOL: Final = 8
@@ -27,6 +28,11 @@ class Ledger:
 
     engine: Engine
     server: embedded.Server | None = field(default=None, repr=False)
+    watch: Watch = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Watch over the server."""
+        object.__setattr__(self, "watch", Watch(self.engine))
 
     @classmethod
     def open(cls, settings: ServeSettings) -> Self:
@@ -54,14 +60,18 @@ class Ledger:
             LedgerDownError: The database cannot be reached, or stopped answering; nothing of the
                 transaction was kept, unless it was at its commit.
         """
-        with _translated(), self._connect() as connection, connection.begin():
-            yield connection
+        token = self.watch.enter()
+        try:
+            with _translated(), self._connect() as connection, connection.begin():
+                yield connection
+        finally:
+            self.watch.leave(token)
 
     def _connect(self) -> Connection:
         try:
             return self.engine.connect()
         except OperationalError:
-            if self.server is None:
+            if self.server is None or self.watch.silent:
                 raise
             self.server.revive()
             return self.engine.connect()
@@ -73,6 +83,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the connections, and give the embedded server up."""
+        self.watch.close()
         self.engine.dispose()
         if self.server is not None:
             self.server.cleanup()

@@ -56,6 +56,11 @@ class InboxRow(Base):
     __table_args__ = (
         Index("ix_inbox_waiting", "seq", postgresql_where=text("merged_at is null")),
         Index("ix_inbox_subject_id", "subject_id"),
+        Index(
+            "ix_inbox_subject_waiting",
+            *("subject_id", "seq"),
+            postgresql_where=text("merged_at is null"),
+        ),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -124,14 +129,18 @@ def pending(
     connection: Connection,
     subjects: Sequence[str],
     *,
+    upto: int | None = None,
     contracts: Mapping[str, Contract] = CONTRACTS,
 ) -> dict[str, pl.DataFrame]:
     """Return the subjects' records that the lake does not have yet, by table.
 
+    ``upto`` leaves out those of a higher number; null takes all.
     Each frame has the contract's columns and one row a record. A null says nothing: lay the frame
     over what the lake has with :func:`serving.ledger.overlay.overlay`.
     """
     asked = and_(InboxRow.subject_id.in_(subjects), InboxRow.merged_at.is_(None))
+    if upto is not None:
+        asked = and_(asked, InboxRow.seq <= upto)
     return {one.table: one.frame for one in _waiting(connection, asked, None, contracts)}
 
 

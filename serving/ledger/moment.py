@@ -29,7 +29,7 @@ class Moment:
 def moment(connection: Connection, scenario: str, subjects: Sequence[str], on: date) -> Moment:
     """Return what the ledger says of subjects, in one statement and so at one moment."""
     found = connection.execute(
-        _MOMENT, {"scenario": scenario, "subjects": list(subjects), "day": on}
+        MOMENT, {"scenario": scenario, "subjects": list(subjects), "day": on}
     ).all()
     mark, waiting = found[0][:2]
     rows = [tuple(row[2:]) for row in found if row[2] is not None]
@@ -37,7 +37,7 @@ def moment(connection: Connection, scenario: str, subjects: Sequence[str], on: d
     return Moment(mark, waiting, earlier)
 
 
-_MOMENT: Final = text(
+MOMENT: Final = text(
     f"""
 select i.mark, i.waiting, e.*
 from (select coalesce((select max(seq) from inbox), 0) as mark,
@@ -46,3 +46,4 @@ from (select coalesce((select max(seq) from inbox), 0) as mark,
 left join ({EARLIER_OF.format(table=DecisionRow.__tablename__)}) as e on true
 """  # noqa: S608 - of constants alone
 )
+"""What :func:`moment` asks."""

@@ -10,6 +10,11 @@ import polars as pl
 
 from models.records.lake.layout import FATE, KEY, KNOWN, NOT_CONTENT
 
+REF: Final = "source_ref"
+POSTED: Final = "api:"
+"""How ``source_ref`` begins of what came in live; these follow each other as they came."""
+VOID: Final = ("void_from", "void_reason")
+"""What became of a record by a live act, which no import takes back."""
 _NEW: Final = "__new"
 _WAVE: Final = "__wave"
 
@@ -19,7 +24,8 @@ def overlay(stored: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
 
     Both have at most one row a record. A null of ``fresh`` says nothing, so what is stored stays; a
     record that nothing contradicts stays as it is; one that was corrected is known since its
-    correction; one of which only the fate changed, since its first day.
+    correction; one of which only the fate changed, since its first day. Where an import has
+    corrected the record since, what is live only fills in: see :func:`outdated`.
     """
     if fresh.is_empty():
         return stored
@@ -40,8 +46,12 @@ def overlay(stored: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
         ]
     )
     later = pl.col(KNOWN[0] + _NEW) > pl.col(KNOWN[0])
+    dated = {KNOWN[0], REF} <= set(shared)
+    old = outdated(pl.col(KNOWN[0] + _NEW), pl.col(REF + _NEW)) if dated else pl.lit(value=False)
     values = [
-        pl.when(corrected & later if name in KNOWN else changed)
+        pl.when(old if name not in {*VOID, *KNOWN} else pl.lit(value=False))
+        .then(pl.coalesce(name, name + _NEW))
+        .when(corrected & later if name in KNOWN else changed)
         .then(pl.coalesce(name + _NEW, name))
         .otherwise(name)
         .alias(name)
@@ -50,6 +60,17 @@ def overlay(stored: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
     kept = pairs.with_columns(*values, *(pl.col(name + _NEW).alias(name) for name in added))
     new = fresh.join(stored, on=KEY, how="anti", maintain_order="left")
     return pl.concat([kept.select(*stored.columns, *added), new], how="diagonal_relaxed")
+
+
+def outdated(known_at: pl.Expr, ref: pl.Expr) -> pl.Expr:
+    """Return whether a live row is older than the stored one, beside whose columns it stands.
+
+    An import that is known as late as the live row, or later, has corrected it: what was posted
+    before must not be put back, neither while it waits nor by a compaction that is done again. Live
+    rows themselves follow each other by their numbers, whatever a clock said.
+    """
+    imported = ~pl.col(REF).str.starts_with(POSTED) & pl.col(REF).ne_missing(ref)
+    return (imported & (pl.col(KNOWN[0]) >= known_at)).fill_null(value=False)
 
 
 def fold(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, insert, literal, or_, select
+from sqlalchemy import BigInteger, Connection, func, insert, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
@@ -22,6 +22,9 @@ from serving.ledger.base import Base
 
 WHOLE: Final = ""
 """What steps of the whole plan have for their period."""
+_YEARS: Final = 0x9C4A
+"""The class of the locks of years, told from other locks of the ledger by it."""
+_LONG: Final = "10min"
 _OF_PLAN: Final = frozenset({State.DRAFT, State.APPROVED})
 
 
@@ -114,6 +117,53 @@ def listing(
     )
     found = connection.execute(query.order_by(row.at.desc(), row.plan_id).limit(limit))
     return [_declared(*one) for one in found] if regions else []
+
+
+def of_year(connection: Connection, year: int) -> list[Declared]:
+    """Return the plans of a year, of whatever region, that are approved."""
+    row, later = PlanRow, aliased(PlanRow)
+    newest = (
+        ~select(later.edition)
+        .where(later.plan_id == row.plan_id, later.edition > row.edition)
+        .exists()
+    )
+    approved = (
+        select(StepRow.plan_id)
+        .where(StepRow.plan_id == row.plan_id, StepRow.state == State.APPROVED.value)
+        .exists()
+    )
+    query = select(*_TOLD).where(newest, approved).order_by(row.plan_id)
+    found = [_declared(*one) for one in connection.execute(query)]
+    return [one for one in found if one.plan.year == year]
+
+
+def undrawn(connection: Connection, year: int) -> list[tuple[str, str]]:
+    """Return the plan and period of each pool of a year that is frozen and not drawn."""
+    row, later = StepRow, aliased(StepRow)
+    drawn = (
+        select(later.plan_id)
+        .where(
+            later.plan_id == row.plan_id,
+            later.period == row.period,
+            later.state == State.DRAWN.value,
+        )
+        .exists()
+    )
+    query = select(row.plan_id, row.period).where(row.state == State.FROZEN.value, ~drawn)
+    found = connection.execute(query.order_by(row.plan_id, row.period))
+    years = {one.plan.id for one in of_year(connection, year)}
+    return [(plan_id, period) for plan_id, period in found if plan_id in years]
+
+
+def hold_year(connection: Connection, year: int) -> None:
+    """Keep others from freezing, drawing or scheduling in a year until the transaction ends.
+
+    The annual cap is of all plans together: two officers who each saw room for one more visit would
+    make it two. Called after a plan is locked, and nothing else is locked after it.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(_YEARS, year)))
+    # What follows may be rows by the million, for which a statement's usual time is short.
+    connection.execute(text(f"set local statement_timeout = '{_LONG}'"))
 
 
 def progress(connection: Connection, declared: Declared, period: str = WHOLE) -> Progress:

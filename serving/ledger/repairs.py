@@ -7,7 +7,7 @@ them (:mod:`models.supervision.repair`). Whoever acts holds the case's row meanw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -20,20 +20,15 @@ from sqlalchemy import (
     Index,
     Text,
     and_,
-    func,
     insert,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
-from serving.ledger.changes import ChangeRow
-from serving.ledger.decisions import DecisionRow
-from serving.ledger.hooks import DeliveryRow, HookRow
-from serving.ledger.inbox import InboxRow
-from serving.ledger.jobs import JobRow
 from serving.ledger.scope import in_regions
 
 
@@ -73,6 +68,7 @@ class EffectRow(Base):
     """What an act set going: the live record, the jobs, and the subjects that are decided anew."""
 
     __tablename__ = "repair_effect"
+    __table_args__ = (Index("ix_repair_effect_subjects", "subjects", postgresql_using="gin"),)
 
     act_id: Mapped[int] = mapped_column(
         BigInteger, ForeignKey("repair_act.id"), primary_key=True, autoincrement=False
@@ -118,38 +114,9 @@ class Effect:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A delivery to a partner of a change after an act."""
-
-    hook: str
-    position: int
-    status: str
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What became of an act's effect until now.
-
-    ``merged_at`` is null while the lake does not have the record; ``jobs`` are numbers with their
-    states; ``decided`` are decisions of the subjects since: subject, scenario, grade, when;
-    ``changes`` are positions in the feed, null where none has been given yet.
-    """
-
-    effect: Effect
-    merged_at: datetime | None
-    lake_version: int | None
-    jobs: Sequence[tuple[int, str]]
-    decided: Sequence[tuple[str, str, str, datetime]]
-    changes: Sequence[tuple[str, int | None]]
-    told: Sequence[Told]
-
-
 _CASE: Final = tuple[ColumnElement[Any], ...](getattr(CaseRow, n) for n in Case.__slots__)
 _ACT: Final = tuple[ColumnElement[Any], ...](getattr(ActRow, n) for n in ActKept.__slots__)
 _EFFECT: Final = tuple[ColumnElement[Any], ...](getattr(EffectRow, n) for n in Effect.__slots__)
-_MOST: Final = 1000
 
 
 def open_case(
@@ -248,89 +215,35 @@ def keep_effect(connection: Connection, effect: Effect) -> None:
     connection.execute(insert(EffectRow).values(values))
 
 
-def proofs(connection: Connection, case: Case, *, regions: Sequence[str] = ("",)) -> list[Proof]:
-    """Return what became of the effects of a case's acts, in their order.
-
-    ``regions`` are prefixes that the reader may see: of the subjects around the case's own, only
-    those of whom a decision is of these regions are told, and nothing of the others.
-    """
+def effects(connection: Connection, case: Case) -> list[Effect]:
+    """Return what the acts of a case set going, in their order."""
     asked = (
         select(*_EFFECT)
         .join(ActRow, ActRow.id == EffectRow.act_id)
         .where(ActRow.case_id == case.id)
         .order_by(EffectRow.act_id)
     )
-    effects = [Effect(*row) for row in connection.execute(asked).all()]
-    return [_proof(connection, _within(connection, one, case, regions), regions) for one in effects]
+    return [Effect(*row) for row in connection.execute(asked)]
 
 
-def _within(connection: Connection, effect: Effect, case: Case, regions: Sequence[str]) -> Effect:
-    """Return an effect with those of its subjects whom a reader may know of."""
-    if "" in regions:
-        return effect
-    asked = select(DecisionRow.subject_id).where(
-        DecisionRow.subject_id.in_(effect.subjects), in_regions(DecisionRow.region, regions)
-    )
-    seen = {case.subject_id, *connection.execute(asked.distinct()).scalars()}
-    return replace(effect, subjects=[one for one in effect.subjects if one in seen])
+def unsettled(connection: Connection, scenario: str) -> list[str]:
+    """Return whose standing decision an act has overtaken while the new one is still to come.
+
+    They are those of a scenario who were decided before it; the job of the new decision waits, runs
+    or was given up.
+    """
+    found = connection.execute(_UNSETTLED, {"scenario": scenario})
+    return list(found.scalars())
 
 
-def _proof(connection: Connection, effect: Effect, regions: Sequence[str]) -> Proof:
-    stored = select(InboxRow.merged_at, InboxRow.lake_version).where(
-        InboxRow.seq == effect.inbox_seq
-    )
-    merged_at, version = connection.execute(stored).one()
-    queued = select(JobRow.id, JobRow.status).where(JobRow.id.in_(effect.jobs))
-    decided = (
-        select(DecisionRow.subject_id, DecisionRow.scenario, DecisionRow.grade, DecisionRow.made_at)
-        .where(
-            DecisionRow.subject_id.in_(effect.subjects),
-            DecisionRow.inbox_mark >= effect.inbox_seq,
-            in_regions(DecisionRow.region, regions),
-        )
-        .order_by(DecisionRow.seq)
-        .limit(_MOST)
-    )
-    changed = (
-        select(ChangeRow.kind, ChangeRow.position)
-        .where(ChangeRow.subject_id.in_(effect.subjects), ChangeRow.at >= effect.at)
-        .order_by(ChangeRow.id)
-        .limit(_MOST)
-    )
-    return Proof(
-        effect,
-        merged_at,
-        version,
-        [(number, status) for number, status in connection.execute(queued.order_by(JobRow.id))],
-        [(row[0], row[1], row[2], row[3]) for row in connection.execute(decided)],
-        [(kind, position) for kind, position in connection.execute(changed)],
-        _told(connection, effect),
-    )
-
-
-def _told(connection: Connection, effect: Effect) -> list[Told]:
-    """Return the deliveries that carry changes of the effect's subjects since."""
-    prefixes = func.unnest(HookRow.regions).table_valued("value").render_derived()
-    inside = (
-        select(1)
-        .select_from(prefixes)
-        .where(func.starts_with(func.coalesce(ChangeRow.region, ""), prefixes.c.value))
-        .exists()
-    )
-    asked = (
-        select(HookRow.title, ChangeRow.position, DeliveryRow.status, DeliveryRow.ended_at)
-        .join(
-            DeliveryRow,
-            and_(DeliveryRow.after < ChangeRow.position, DeliveryRow.upto >= ChangeRow.position),
-        )
-        .join(HookRow, HookRow.id == DeliveryRow.hook_id)
-        .where(
-            ChangeRow.subject_id.in_(effect.subjects),
-            ChangeRow.at >= effect.at,
-            ChangeRow.kind == func.any(HookRow.kinds),
-            inside,
-        )
-        .order_by(ChangeRow.position, HookRow.id)
-        .limit(_MOST)
-    )
-    return [Told(*row) for row in connection.execute(asked)]
+_UNSETTLED: Final = text(
+    """
+select distinct s.id from repair_effect e cross join unnest(e.subjects) as s(id)
+where exists (select from job j where j.id = any(e.jobs) and j.status <> 'done'
+              and j.payload -> 'subjects' @> to_jsonb(s.id))
+  and exists (select from decision d where d.scenario = :scenario and d.subject_id = s.id)
+  and not exists (select from decision d where d.scenario = :scenario and d.subject_id = s.id
+                  and d.inbox_mark >= e.inbox_seq)
+order by 1
+"""
+)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Index, Integer, insert, select
+from sqlalchemy import ARRAY, Connection, Index, Integer, Text, and_, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -14,7 +15,10 @@ from serving.ledger.base import Base
 
 
 class ReportRow(Base):
-    """A report that was issued; ``digest`` is the SHA-256 of its canonical bytes."""
+    """A report that was issued; ``digest`` is the SHA-256 of its canonical bytes.
+
+    ``authorities`` are those whose records alone it shows; null is all.
+    """
 
     __tablename__ = "report"
     __table_args__ = (Index("ix_report_subject_id", "subject_id"),)
@@ -30,6 +34,9 @@ class ReportRow(Base):
     digest: Mapped[str]
     issued_at: Mapped[datetime]
     issued_by: Mapped[str]
+    domain: Mapped[str | None]
+    authorities: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    data_from: Mapped[date | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,13 @@ class Issued:
     digest: str
     issued_at: datetime
     issued_by: str
+    domain: str | None = None
+    authorities: Sequence[str] | None = None
+    data_from: date | None = None
 
 
+_LOCK: Final = 0x7265706F7274
+"""Of reports among the locks on texts."""
 _TOLD: Final = tuple[ColumnElement[Any], ...](getattr(ReportRow, n) for n in Issued.__slots__)
 
 
@@ -56,6 +68,25 @@ def issue(connection: Connection, issued: Issued) -> None:
     """Write that a report was issued."""
     values = {name: getattr(issued, name) for name in Issued.__slots__}
     connection.execute(insert(ReportRow).values(values))
+
+
+def hold(connection: Connection, subject: str) -> None:
+    """Let nobody else issue a report of the subject until the transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(subject, _LOCK))))
+
+
+def same(
+    connection: Connection, subject: str, digest: str, *, by: str, since: datetime
+) -> Issued | None:
+    """Return what a caller was issued since an instant with this very content, if anything."""
+    asked = and_(
+        ReportRow.subject_id == subject,
+        ReportRow.digest == digest,
+        ReportRow.issued_by == by,
+        ReportRow.issued_at >= since,
+    )
+    row = connection.execute(select(*_TOLD).where(asked).order_by(ReportRow.issued_at)).first()
+    return None if row is None else Issued(*row)
 
 
 def find(connection: Connection, code: str) -> Issued | None:

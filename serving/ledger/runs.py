@@ -130,10 +130,14 @@ def waiting(connection: Connection, mark: int, versions: Mapping[str, int]) -> f
 
 def part_done(
     connection: Connection, run: int, part: int, *, decided: int, warned: int, at: datetime
-) -> None:
-    """Note that a part is done, in the transaction that stored its decisions."""
+) -> bool:
+    """Note that a part is done, first in the transaction that stores its decisions.
+
+    False where another process did it, whose transaction this one waits for.
+    """
     values = {"run_id": run, "part": part, "decided": decided, "warned": warned, "done_at": at}
-    connection.execute(upsert(ScoreRunPartRow).values(values).on_conflict_do_nothing())
+    done = upsert(ScoreRunPartRow).values(values).on_conflict_do_nothing()
+    return connection.execute(done.returning(ScoreRunPartRow.part)).first() is not None
 
 
 def finish(connection: Connection, run: int, *, at: datetime) -> None:
@@ -143,6 +147,14 @@ def finish(connection: Connection, run: int, *, at: datetime) -> None:
         .where(ScoreRunRow.id == run, ScoreRunRow.finished_at.is_(None))
         .values(finished_at=at)
     )
+
+
+def of_day(connection: Connection, on: date) -> list[Run]:
+    """Return the newest run of each scenario as of a day, by scenario."""
+    row = ScoreRunRow
+    newest = select(func.max(row.id)).where(row.as_of == on).group_by(row.scenario)
+    asked = select(row.id).where(row.id.in_(newest)).order_by(row.scenario)
+    return [read(connection, number) for number in connection.execute(asked).scalars()]
 
 
 def read(connection: Connection, run: int) -> Run:

@@ -100,24 +100,6 @@ class WarningStepRow(Base):
     note: Mapped[str | None]
 
 
-class FeedbackRow(Base):
-    """What an officer found of a decision: a label, of which the newest of a decision counts."""
-
-    __tablename__ = "feedback"
-    __table_args__ = (Index("ix_feedback_scenario", "scenario", "id"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    warning_id: Mapped[int] = mapped_column(ForeignKey("warning.id"))
-    decision: Mapped[UUID]
-    scenario: Mapped[str]
-    subject_id: Mapped[str]
-    region: Mapped[str | None]
-    as_of: Mapped[date]
-    confirmed: Mapped[bool]
-    by: Mapped[str]
-    at: Mapped[datetime]
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A warning as it stands; see :class:`WarningRow`."""
@@ -161,22 +143,6 @@ class StepTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Feedback:
-    """A label that an officer gave."""
-
-    id: int
-    warning_id: int
-    decision: UUID
-    scenario: str
-    subject_id: str
-    region: str | None
-    as_of: date
-    confirmed: bool
-    by: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """Which warnings are asked for; what is null or false does not matter.
 
@@ -199,9 +165,6 @@ class Asked:
 _TOLD: Final = tuple[ColumnElement[Any], ...](getattr(WarningRow, n) for n in Kept.__slots__)
 _STEP: Final = tuple[ColumnElement[Any], ...](
     getattr(WarningStepRow, n) for n in StepTaken.__slots__
-)
-_FEEDBACK: Final = tuple[ColumnElement[Any], ...](
-    getattr(FeedbackRow, n) for n in Feedback.__slots__
 )
 BEFORE: Final = pl.Schema({SUBJECT: pl.String(), "grade": pl.String(), "probability": pl.Float64()})
 """The columns of :func:`before`."""
@@ -293,6 +256,13 @@ def count_of(connection: Connection, subject: str, *, since: date) -> int:
     return connection.execute(counted).scalar_one()
 
 
+def tally(connection: Connection, on: date) -> tuple[int, int]:
+    """Return how many warnings are open, and how many of these are overdue on a day."""
+    counted = select(func.count(), func.count().filter(_late(on))).where(_OPEN)
+    row = connection.execute(counted).one()
+    return int(row[0]), int(row[1])
+
+
 def steps(connection: Connection, number: int) -> list[StepTaken]:
     """Return the steps of a warning in their order."""
     asked = select(*_STEP).where(WarningStepRow.warning_id == number)
@@ -314,6 +284,42 @@ def take(
     return Kept(*connection.execute(moved).one())
 
 
+def any_late(connection: Connection, on: date) -> bool:
+    """Tell whether a warning is late on a day."""
+    return connection.execute(select(WarningRow.id).where(_late(on)).limit(1)).first() is not None
+
+
+def late(connection: Connection, on: date, *, after: int, limit: int) -> list[Kept]:
+    """Return and hold warnings of higher numbers that are late on a day, the oldest first.
+
+    Those that somebody acts on at this moment are passed over.
+    """
+    asked = select(*_TOLD).where(_late(on), WarningRow.id > after).order_by(WarningRow.id)
+    found = connection.execute(asked.limit(limit).with_for_update(skip_locked=True))
+    return [Kept(*row) for row in found]
+
+
+def marks(
+    connection: Connection, numbers: Sequence[int], names: Sequence[str]
+) -> list[tuple[int, str, str | None, str | None]]:
+    """Return the steps of these names: warning, step, assignee, outcome; in their order."""
+    asked = select(
+        WarningStepRow.warning_id,
+        WarningStepRow.step,
+        WarningStepRow.assignee,
+        WarningStepRow.outcome,
+    ).where(WarningStepRow.warning_id == func.any(list(numbers)), WarningStepRow.step.in_(names))
+    found = connection.execute(asked.order_by(WarningStepRow.warning_id, WarningStepRow.version))
+    return [(row[0], row[1], row[2], row[3]) for row in found]
+
+
+def of_decision(connection: Connection, decision: UUID) -> Kept | None:
+    """Return and hold the warning that a decision raised; ``None`` where it raised none."""
+    asked = select(*_TOLD).where(WarningRow.decision == decision).with_for_update()
+    row = connection.execute(asked).first()
+    return None if row is None else Kept(*row)
+
+
 def undated(connection: Connection, *, limit: int = 1000) -> list[Kept]:
     """Return and hold open warnings without a day on which they are due."""
     lacks = or_(WarningRow.close_due.is_(None), WarningRow.acknowledge_due.is_(None))
@@ -325,35 +331,6 @@ def set_due(connection: Connection, number: int, acknowledge: date, close: date)
     """Say when an open warning is due that lacked it."""
     dated = update(WarningRow).where(WarningRow.id == number)
     connection.execute(dated.values(acknowledge_due=acknowledge, close_due=close))
-
-
-def give_feedback(
-    connection: Connection, held: Kept, *, confirmed: bool, by: str, at: datetime
-) -> None:
-    """Write the label that closing a warning gives its decision."""
-    values = {
-        "warning_id": held.id,
-        "decision": held.decision,
-        "scenario": held.scenario,
-        "subject_id": held.subject_id,
-        "region": held.region,
-        "as_of": held.as_of,
-        "confirmed": confirmed,
-        "by": by,
-        "at": at,
-    }
-    connection.execute(insert(FeedbackRow).values(values))
-
-
-def feedback(
-    connection: Connection, *, regions: Sequence[str], scenario: str | None, after: int, limit: int
-) -> list[Feedback]:
-    """Return the labels behind a number, the oldest first."""
-    asked = [FeedbackRow.id > after, in_regions(FeedbackRow.region, regions)]
-    if scenario is not None:
-        asked.append(FeedbackRow.scenario == scenario)
-    query = select(*_FEEDBACK).where(and_(*asked)).order_by(FeedbackRow.id).limit(limit)
-    return [Feedback(*row) for row in connection.execute(query)]
 
 
 def _late(on: date) -> ColumnElement[bool]:

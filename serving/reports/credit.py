@@ -78,12 +78,25 @@ def _facts(report: Report, code: str, issued_at: datetime) -> list[tuple[str, st
         ("统一社会信用代码", report.subject_id),
         ("查询日", str(report.as_of)),
         ("查询期间", period),
+        *_limits(report),
         ("记录条数", f"{report.records} 条"),
         ("出具时间", f"{issued_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"),
         ("验证码", code),
         ("内容摘要（SHA-256）", report.digest),
     ]
     return [(title, printable(value)) for title, value in shown]
+
+
+def _limits(report: Report) -> list[tuple[str, str]]:
+    """Return what the report does not cover, so that nobody takes it for more than it is."""
+    limits: list[tuple[str, str]] = []
+    if report.data_from is not None:
+        limits.append(("数据起始日", f"{report.data_from}，此前的情况本报告不作说明"))
+    if report.authorities:
+        limits.append(("机关范围", f"只列示下列机关的信息：{'、'.join(report.authorities)}"))
+    if report.unsorted:
+        limits.append(("未归类信息", f"另有 {report.unsorted} 条信息的领域无从判断，未列示"))
+    return limits
 
 
 def _section(section: Section) -> dict[str, object]:
@@ -95,4 +108,4 @@ def _section(section: Section) -> dict[str, object]:
         ]
         for row in section.rows
     ]
-    return {"title": printable(section.title), "rows": rows}
+    return {"title": printable(section.title), "rows": rows, "disputed": section.disputed}

@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 import io
+from urllib.parse import quote, urlencode
+
+from serving.settings import ServeSettings
+
+
+def page_of(settings: ServeSettings, *path: str, **asked: str) -> str | None:
+    """Return where people reach a page of the service; null where no address is known.
+
+    Args:
+        settings: Name the public address.
+        path: The parts of the page's path, in clear.
+        asked: Its query.
+    """
+    if settings.public_address is None:
+        return None
+    page = "/".join([settings.public_address, *(quote(part, safe="") for part in path)])
+    return f"{page}?{urlencode(asked)}" if asked else page
 
 
 def qr(address: str | None) -> str | None:

@@ -19,6 +19,7 @@ from uuid import UUID
 import polars as pl
 
 from models.errors import ConfigError
+from models.features.digest import keyed
 from models.features.output import Manifest, build_to_parquet, manifest_of
 from models.features.reference import Reference
 from models.features.spec import SUBJECT
@@ -32,11 +33,13 @@ from serving.ledger.runs import Run
 from serving.runtime.gather import regions_of
 from serving.runtime.live import Live
 from serving.runtime.references import needed
-from serving.runtime.rows import made, to_store
-from serving.runtime.scoring import Content, basis_of, changed, note, reasons, score
+from serving.runtime.rows import changed, made, to_store
+from serving.runtime.scoring import Content, basis_of, note, reasons, score
+from serving.runtime.voided import left_to_live
 from serving.service import Service
 from serving.supervision import raise_warnings
 
+_FEATURES: Final = "features.parquet"
 PART: Final = 50_000
 """Decisions of one transaction."""
 
@@ -127,7 +130,7 @@ def _begun(service: Service, live: Live, on: date) -> Run:
 def _features(service: Service, live: Live, run: Run, folder: Path) -> tuple[Path, Manifest]:
     """Return the file of the cohort's features, which is made unless it is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    out, reference = folder / "features.parquet", folder / "reference"
+    out, reference = folder / _FEATURES, folder / "reference"
     if not (out.exists() and manifest_of(out).exists()):
         shutil.rmtree(reference, ignore_errors=True)  # of just before a kill: it is saved again
         build_to_parquet(
@@ -152,6 +155,8 @@ def _prepared(service: Service, live: Live, run: Run, folder: Path, manifest: Ma
     with service.ledger.begin() as connection:
         runs.pin(connection, run.id, versions)
         waiting = runs.waiting(connection, run.inbox_mark, versions)
+    reference = runtime.references.named(live.pipeline, name, run.as_of)
+    waiting |= _misinformed(service, live, run, reference, folder, waiting)
     other = runtime.challenger(live.scenario.id)
     return _Work(
         service=service,
@@ -159,10 +164,29 @@ def _prepared(service: Service, live: Live, run: Run, folder: Path, manifest: Ma
         other=other if other and other.pipeline.digest == live.pipeline.digest else None,
         run=run,
         versions={table: at for table, at in versions.items() if table in live.scenario.tables},
-        reference=runtime.references.named(live.pipeline, name, run.as_of),
+        reference=reference,
         name=name,
         waiting=waiting,
     )
+
+
+def _misinformed(
+    service: Service,
+    live: Live,
+    run: Run,
+    reference: Reference,
+    folder: Path,
+    waiting: frozenset[str],
+) -> frozenset[str]:
+    """Return whose neighbours had a record voided that the lake does not have as void."""
+    keys = left_to_live(
+        service.runtime.voids, live.pipeline, reference.network, waiting, run.as_of,
+        mark=run.inbox_mark,
+    )  # fmt: skip
+    if not len(keys):
+        return frozenset()
+    everybody = pl.scan_parquet(folder / _FEATURES).select(SUBJECT).unique().collect()[SUBJECT]
+    return frozenset(everybody.filter(keyed(everybody).is_in(pl.Series(keys).implode())))
 
 
 def _parts(out: Path, total: int, run: Run) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -183,6 +207,7 @@ def _decide(work: _Work, part: int, rows: pl.DataFrame, threads: int) -> None:
     with service.ledger.begin() as connection:
         earlier = decisions.earlier(connection, live.scenario.id, subjects, run.as_of)
     regions = _regions(work, subjects)
+    earlier = service.runtime.voids.released(earlier, run.inbox_mark)
     decided = made(
         features, live, basis, earlier=earlier, regions=regions, mark=run.inbox_mark, at=at,
         threads=threads,
@@ -190,13 +215,15 @@ def _decide(work: _Work, part: int, rows: pl.DataFrame, threads: int) -> None:
     told = _explained(work, features, decided)
     new, warned = to_store(decided), int(decided["warn"].sum())
     with service.ledger.begin() as connection:
+        done = runs.part_done(
+            connection, run.id, part, decided=decided.height, warned=warned, at=service.clock()
+        )
+        if not done:  # by another process, which was not as dead as it seemed
+            return
         decisions.store_many(connection, new)
         explanations.keep(connection, told, at=at)
         changes.append_all(connection, changed(decided, None, at=at))
         raise_warnings(service, connection, live.scenario, decided)
-        runs.part_done(
-            connection, run.id, part, decided=decided.height, warned=warned, at=service.clock()
-        )
     metrics.DECISIONS.labels(live.scenario.id, "champion", "yes").inc(decided.height)
     if work.other is not None:
         _shadow(work, work.other, features, earlier, regions, threads)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -17,11 +17,13 @@ from models.records.lake.layout import bucket_of, row_order
 from models.records.reading import MemoryRecords
 from models.scenarios import Scenario
 from models.scenarios.cohort import REGISTER, standing
-from serving.ledger import decisions, inbox
+from serving.ledger import inbox
 from serving.ledger.engine import Ledger
 from serving.ledger.moment import moment
 from serving.ledger.overlay import overlay
-from serving.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from serving.runtime.runtime import Runtime
 
 _ONE_BY_ONE: Final = 64
 """Subjects up to which each is looked up; above, their buckets are scanned once."""
@@ -60,13 +62,11 @@ def gather(
     # all, and twice is once.
     with ledger.begin() as connection:
         told = moment(connection, scenario.id, subjects, on)
-    if told.waiting:
-        with ledger.begin() as connection:
-            decisions.frozen(connection)
-            fresh = inbox.pending(connection, subjects, contracts=runtime.contracts)
-            told = moment(connection, scenario.id, subjects, on)
-    else:
-        fresh = {}
+        fresh = (
+            inbox.pending(connection, subjects, upto=told.mark, contracts=runtime.contracts)
+            if told.waiting
+            else {}
+        )
     versions = versions_of(runtime.lake, scenario)
     records = laid_over(stored(runtime.lake, subjects, versions), fresh, scenario)
     return Gathered(records, versions, told.mark, told.earlier, regions_of(records))

@@ -14,8 +14,10 @@ from models.records.reading import MemoryRecords
 from models.scenarios import Scenario
 from serving.ledger import decisions, explanations, inbox
 from serving.ledger.decisions import EARLIER, Decision
+from serving.runtime.forgetting import amended
 from serving.runtime.gather import laid_over, stored
 from serving.runtime.live import Live, ready
+from serving.runtime.references import Chosen
 from serving.runtime.rows import made
 from serving.runtime.scoring import Content, basis_of, reasons
 from serving.service import Service
@@ -109,9 +111,23 @@ def _replay(service: Service, decision: Decision) -> Replay:
             contracts=runtime.contracts,
         )
         before = decisions.find(connection, decision.previous) if decision.previous else None
-    frames = stored(runtime.lake, [decision.subject_id], decision.data_versions)
+    own = {t: at for t, at in decision.data_versions.items() if t in live.scenario.tables}
+    frames = stored(runtime.lake, [decision.subject_id], own)
     records = laid_over(frames, fresh, live.scenario)
-    reference = runtime.references.named(live.pipeline, decision.reference, decision.as_of)
+    reference, _ = amended(
+        runtime,
+        live.pipeline,
+        Chosen(
+            decision.reference,
+            runtime.references.named(live.pipeline, decision.reference, decision.as_of),
+        ),
+        [decision.subject_id],
+        decision.as_of,
+        mark=decision.inbox_mark,
+        versions=decision.data_versions,
+        complete=True,
+    )
+    earlier = runtime.voids.released(_earlier(before), decision.inbox_mark)
     features = live.pipeline.build(
         records,
         [decision.as_of],
@@ -123,7 +139,7 @@ def _replay(service: Service, decision: Decision) -> Replay:
         features,
         live,
         basis_of(live, decision.data_versions, decision.reference),
-        earlier=_earlier(before),
+        earlier=earlier,
         regions={decision.subject_id: decision.region},
         mark=decision.inbox_mark,
         at=decision.made_at,
@@ -154,6 +170,7 @@ def _earlier(before: Decision | None) -> pl.DataFrame:
         "scenario_digest": before.scenario_digest,
         "bundle_digest": before.bundle_digest,
         "previous": _text(before.previous),
+        "mark": before.inbox_mark,
         "today": False,
     }
     return pl.DataFrame([row], schema=EARLIER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ import polars as pl
 from models.decide import decide
 from models.features.spec import AS_OF, SUBJECT
 from models.risk.encode import FloatArray
+from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.decisions import Basis, identified
 from serving.runtime.live import Live
 
@@ -75,6 +77,34 @@ def made(
 def to_store(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of :func:`made` that do not stand already, with the ledger's columns."""
     return rows.filter(~pl.col("stands")).drop("stands", "before")
+
+
+def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[NewChange]:
+    """Return what partners are to be told: another grade than before, or a first one that warns.
+
+    ``new`` are the decisions that were not there yet; null takes all that do not stand already.
+    """
+    differs = pl.col("before").is_not_null() & (pl.col("grade") != pl.col("before"))
+    first = pl.col("before").is_null() & pl.col("warn")
+    return [
+        NewChange(
+            kind=ChangeKind.DECISION,
+            subject_id=row["subject_id"],
+            region=row["region"],
+            payload={
+                "scenario": row["scenario"],
+                "decision": row["id"],
+                "as_of": str(row["as_of"]),
+                "grade": row["grade"],
+                "grade_before": row["before"],
+                "warn": row["warn"],
+                "valid_until": str(row["valid_until"]),
+            },
+            at=at,
+        )
+        for row in rows.filter(~pl.col("stands") & (differs | first)).iter_rows(named=True)
+        if new is None or UUID(row["id"]) in new
+    ]
 
 
 def digests(features: pl.DataFrame, live: Live) -> pl.Series:

@@ -37,6 +37,7 @@ from serving.runtime.references import Chosen, References, needed
 from serving.runtime.registry import Registry
 from serving.runtime.shelf import Named, Shelf
 from serving.runtime.together import Together
+from serving.runtime.voided import Voids
 from serving.settings import ServeSettings
 
 Key: TypeAlias = tuple[str, Role]
@@ -78,6 +79,8 @@ class Runtime:
         self._untold: list[ModelEvent] = []
         self.noted: set[object] = set()
         """What the ledger is known to hold: keys of bases and declarations."""
+        self.voids = Voids(ledger)
+        """Who is to be forgotten: see :mod:`serving.runtime.voided`."""
         self.together = Together(most=TOGETHER, final=LedgerDownError)
         """Decides what is asked for at one time at once."""
         self.many = threading.BoundedSemaphore(2)

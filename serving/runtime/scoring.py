@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Final, Literal, TypeAlias, cast
@@ -20,11 +20,12 @@ from models.records.reading import MemoryRecords
 from models.risk.explain import Explanation
 from serving import metrics
 from serving.ledger import changes, decisions, explanations
-from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.decisions import Basis, Decision
+from serving.runtime.forgetting import amended
 from serving.runtime.gather import Gathered, eligible, gather
 from serving.runtime.live import Live
-from serving.runtime.rows import made, to_store
+from serving.runtime.references import Chosen
+from serving.runtime.rows import changed, made, to_store
 from serving.service import Service
 from serving.supervision import raise_warnings
 
@@ -172,7 +173,7 @@ def _decided(
     told: Collection[str],
 ) -> tuple[dict[str, Decision], dict[UUID, Content]]:
     """Decide and store the subjects; return their decisions, and the explanations there are."""
-    chosen = service.runtime.reference(live, on)
+    chosen, found = _forgetting(service, live, found, inside, on)
     features = live.pipeline.build(
         found.records, [on], subjects=inside, reference=chosen.reference, check_ids=False
     )
@@ -187,13 +188,52 @@ def _decided(
         mark=found.mark,
         at=at,
     )
-    wanted = pl.col(SUBJECT).is_in(list(told)) | (pl.col("warn") & ~pl.col("stands"))
+    known = _explained_before(service, rows, told)
+    lacking = pl.col(SUBJECT).is_in(list(told)) & ~pl.col("id").is_in([str(one) for one in known])
+    wanted = lacking | (pl.col("warn") & ~pl.col("stands"))
     why = explained(
         rows.with_columns(wanted.alias("told")), features, live, found, chosen.reference
     )
-    stored, kept = keep(service, live, rows, basis, why, at=at)
+    stored, kept = keep(service, live, rows, basis, why, known=known, at=at)
     in_shadow(service, live, features, found, chosen.name, at=at)
     return {one.subject_id: one for one in stored}, kept
+
+
+def _forgetting(
+    service: Service, live: Live, found: Gathered, inside: Sequence[str], on: date
+) -> tuple[Chosen, Gathered]:
+    """Return the reference without what was voided since, and what was found without its effects.
+
+    The versions of the lake that were read for that are among those of what was found.
+    """
+    runtime = service.runtime
+    chosen = runtime.reference(live, on)
+    reference, read = amended(
+        runtime,
+        live.pipeline,
+        chosen,
+        inside,
+        on,
+        mark=found.mark,
+        versions=found.versions,
+    )
+    earlier = runtime.voids.released(found.earlier, found.mark)
+    versions = {**read, **found.versions}
+    return (
+        replace(chosen, reference=reference),
+        replace(found, versions=versions, earlier=earlier),
+    )
+
+
+def _explained_before(
+    service: Service, rows: pl.DataFrame, told: Collection[str]
+) -> dict[UUID, Content]:
+    """Return what explains those to be ``told`` whose decision stands already, where it is kept."""
+    mine = rows.filter(pl.col("stands") & pl.col(SUBJECT).is_in(list(told)))
+    if mine.is_empty():
+        return {}
+    with service.ledger.begin() as connection:
+        return explanations.find(connection, [UUID(one) for one in mine["id"]])
 
 
 def basis_of(live: Live, versions: Mapping[str, int], reference: str | None) -> Basis:
@@ -264,9 +304,13 @@ def keep(
     basis: Basis,
     told: Mapping[UUID, Content],
     *,
+    known: Mapping[UUID, Content],
     at: datetime,
 ) -> tuple[list[Decision], dict[UUID, Content]]:
-    """Store decisions, their explanations and what changed, all or nothing; read them back."""
+    """Store decisions, their explanations and what changed, all or nothing; read them back.
+
+    ``told`` explains what is to be explained now, ``known`` is what was read of before.
+    """
     note(service, live, basis, at=at)
     ids = [UUID(one) for one in rows["id"]]
     with service.ledger.begin() as connection:
@@ -275,38 +319,11 @@ def keep(
         changes.append_all(connection, changed(rows, new, at=at))
         stored = decisions.find_all(connection, ids)
         # What stands already may have reasons of before, and those stay; what is new has these.
-        kept = explanations.find(connection, ids) if len(new) < len(ids) else dict(told)
+        older = [one for one in ids if one not in new and one not in known]
+        kept = {**told, **known, **(explanations.find(connection, older) if older else {})}
         raise_warnings(service, connection, live.scenario, rows)
     metrics.DECISIONS.labels(live.scenario.id, "champion", "yes").inc(len(ids))
     return stored, kept
-
-
-def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[NewChange]:
-    """Return what partners are to be told: another grade than before, or a first one that warns.
-
-    ``new`` are the decisions that were not there yet; null takes all that do not stand already.
-    """
-    differs = pl.col("before").is_not_null() & (pl.col("grade") != pl.col("before"))
-    first = pl.col("before").is_null() & pl.col("warn")
-    return [
-        NewChange(
-            kind=ChangeKind.DECISION,
-            subject_id=row["subject_id"],
-            region=row["region"],
-            payload={
-                "scenario": row["scenario"],
-                "decision": row["id"],
-                "as_of": str(row["as_of"]),
-                "grade": row["grade"],
-                "grade_before": row["before"],
-                "warn": row["warn"],
-                "valid_until": str(row["valid_until"]),
-            },
-            at=at,
-        )
-        for row in rows.filter(~pl.col("stands") & (differs | first)).iter_rows(named=True)
-        if new is None or UUID(row["id"]) in new
-    ]
 
 
 def in_shadow(

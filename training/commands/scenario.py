@@ -25,6 +25,7 @@ from models.scenarios.cohort import STAGES, funnel
 from models.scenarios.inputs import inputs
 from models.scenarios.where import VARIABLES
 from models.settings import Settings
+from models.supervision.rulefiles import check_all
 from models.time import not_in_future, today
 from training.commands.shared import LakeOption, console, contracts_of, open_lake
 from training.labels import labels
@@ -71,10 +72,11 @@ def check(
     *,
     lake: LakeOption = None,
 ) -> None:
-    """Check a scenario file against the record tables, and the lake's where there is one."""
+    """Check a scenario file, and the rules, against the record tables and the lake's if any."""
     settings = Settings.load()
     scenario = load_scenario(file, contracts=contracts_of(settings))
     checked_features(scenario, contracts_of(settings))
+    check_all(contracts_of(settings))
     opened = open_lake(settings, lake)
     if lake is not None or opened.tables():
         _check_lake(scenario, opened, file)

@@ -47,6 +47,7 @@ from training.retrain.compare import (
 )
 from training.retrain.journal import Journal, Json
 from training.retrain.lock import locked
+from training.retrain.offpolicy import estimated
 from training.retrain.verdict import Limits, Verdict, judge
 from training.retrain.watch import Watched, watch
 from training.retrain.window import test_from, unseen_from
@@ -317,8 +318,7 @@ class _Work:
             self.journal.folder / "champion",
             contracts=self.contracts,
         )
-        begin = unseen_from(champion, self._at)
-        return both(self._run, matrix, challenger, champion, begin=begin)
+        return both(self._run, matrix, challenger, champion, begin=unseen_from(champion, self._at))
 
     def _keep(self, judged: Evaluation, frame: pl.DataFrame) -> None:
         folder = self.journal.folder
@@ -330,19 +330,20 @@ class _Work:
     def _verdict(self) -> Json:
         compared = self.journal.result("compare") or {}
         judged = Evaluation.from_json((self.journal.folder / EVALUATION).read_bytes())
+        frame = pl.read_parquet(self.journal.folder / "compared.parquet")
         verdict = judge(
             judged,
             challenger=str(compared["challenger"]),
             champion=cast("str | None", compared["champion"]),
             decided_at=self.now.astimezone(UTC).replace(microsecond=0),
-            champion_fairness=() if self.champion is None else self._fairness(judged),
+            champion_fairness=() if self.champion is None else self._fairness(judged, frame),
             moved=cast("float | None", compared["moved"]),
+            logged=estimated(frame, judged),
             limits=self.options.limits,
         )
         return cast("Json", json.loads(verdict.to_json()))
 
-    def _fairness(self, judged: Evaluation) -> tuple[Fairness, ...]:
-        frame = pl.read_parquet(self.journal.folder / "compared.parquet")
+    def _fairness(self, judged: Evaluation, frame: pl.DataFrame) -> tuple[Fairness, ...]:
         return fairness(
             frame,
             CHAMPION,
@@ -356,8 +357,7 @@ class _Work:
         return {"version": self.registry.register(self._run).version}
 
     def _promote(self, verdict: Verdict) -> Json:
-        version = promotion.apply(self.registry, self._version, verdict)
-        return {"aliases": list(version.aliases)}
+        return {"aliases": list(promotion.apply(self.registry, self._version, verdict).aliases)}
 
     def _record(self, verdict: Verdict) -> Json:
         promotion.record(self.lake, self._version, verdict)

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from models.errors import ModelError
 from models.scenarios.label import Frozen
 from training.evaluate.evaluation import Evaluation, Fairness, Interval, Metric
+from training.retrain.offpolicy import OffPolicy, section
 
 Decision: TypeAlias = Literal["promote", "keep"]
 Question: TypeAlias = Literal["evidence", "capacity", "calibration", "fairness", "stability"]
@@ -77,7 +78,11 @@ class Check(Frozen):
 
 
 class Verdict(Frozen):
-    """What was decided about a challenger, on which rows, and every reason with its number."""
+    """What was decided about a challenger, on which rows, and every reason with its number.
+
+    ``logged``: what the models' lists would have found, from records of draws with known chances;
+    None where there are none. It decides nothing.
+    """
 
     format: Literal[1] = 1
     scenario: str
@@ -92,6 +97,7 @@ class Verdict(Frozen):
     metric: Metric
     limits: Limits
     checks: tuple[Check, ...]
+    logged: OffPolicy | None = None
     decided_at: AwareDatetime
 
     @property
@@ -140,7 +146,7 @@ class Verdict(Frozen):
             f"- 作出时间：{self.decided_at:%Y-%m-%d %H:%M:%S%z}\n\n"
             "| 问题 | 数值 | 95% 区间 | 限值 | 结果 | 说明 |\n|---|---|---|---|---|---|\n"
         )
-        return head + "".join(map(_row, self.checks))
+        return head + "".join(map(_row, self.checks)) + section(self.logged)
 
 
 def judge(
@@ -151,12 +157,14 @@ def judge(
     decided_at: AwareDatetime,
     champion_fairness: Sequence[Fairness] = (),
     moved: float | None = None,
+    logged: OffPolicy | None = None,
     limits: Limits | None = None,
 ) -> Verdict:
     """Judge the model of an evaluation against all others in it.
 
     The others are the champion, or the baselines where there is none. ``challenger`` and
     ``champion`` are bundle digests, ``moved`` the share of subjects whose grade would change.
+    ``logged`` is told with the verdict and decides nothing.
     """
     within = limits or Limits()
     pooled = evaluation.pooled
@@ -182,6 +190,7 @@ def judge(
         metric=metric,
         limits=within,
         checks=checks,
+        logged=logged,
         decided_at=decided_at,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -24,6 +25,15 @@ ROOM: Final = 128 * 2**20
 """Bytes in memory that all kept files take together at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file's rows, the bytes they take, and where each subject's begin and how many they are."""
+
+    frame: pl.DataFrame
+    size: int
+    places: dict[str, tuple[int, int]]
+
+
 class Near:
     """Files of one lake; may be shared by threads."""
 
@@ -32,7 +42,7 @@ class Near:
         self._small = small
         self._room = room
         self._lock = threading.Lock()
-        self._frames: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._files: OrderedDict[str, _Held] = OrderedDict()
         self.taken = 0
         """Bytes that the kept files take."""
 
@@ -43,33 +53,36 @@ class Near:
         """
         if file.size > self._small:
             return None
-        frame = self._frame(snapshot, file)
-        if frame is None:
-            return None
-        subjects = frame[SUBJECT]
-        begin = int(subjects.search_sorted(subject_id, "left"))
-        return frame.slice(begin, int(subjects.search_sorted(subject_id, "right")) - begin)
+        held = self._held(snapshot, file)
+        return None if held is None else held.frame.slice(*held.places.get(subject_id, (0, 0)))
 
-    def _frame(self, snapshot: Snapshot, file: DataFile) -> pl.DataFrame | None:
+    def _held(self, snapshot: Snapshot, file: DataFile) -> _Held | None:
         path = snapshot.path(file)
         with self._lock:
-            held = self._frames.get(path)
+            held = self._files.get(path)
             # A table that has grown a column since shows it of old files too.
-            if held is not None and held[0].schema == snapshot.schema:
-                self._frames.move_to_end(path)
-                return held[0]
+            if held is not None and held.frame.columns == snapshot.schema.names():
+                self._files.move_to_end(path)
+                return held
         frame = snapshot.read([file])
         if frame[SUBJECT].null_count() or not frame[SUBJECT].is_sorted():
             return None  # written by another hand: its order says nothing
-        self._keep(path, frame.rechunk())
-        return frame
+        held = _Held(frame.rechunk(), int(frame.estimated_size()), _places(frame[SUBJECT]))
+        self._keep(path, held)
+        return held
 
-    def _keep(self, path: str, frame: pl.DataFrame) -> None:
-        size = int(frame.estimated_size())
+    def _keep(self, path: str, held: _Held) -> None:
         with self._lock:
-            if (before := self._frames.pop(path, None)) is not None:
-                self.taken -= before[1]
-            self._frames[path] = (frame, size)
-            self.taken += size
+            if (before := self._files.pop(path, None)) is not None:
+                self.taken -= before.size
+            self._files[path] = held
+            self.taken += held.size
             while self.taken > self._room:
-                self.taken -= self._frames.popitem(last=False)[1][1]
+                self.taken -= self._files.popitem(last=False)[1].size
+
+
+def _places(subjects: pl.Series) -> dict[str, tuple[int, int]]:
+    """Return where each subject begins in a sorted column, and how many rows it has."""
+    runs = subjects.rle().struct.unnest()
+    begins = (runs["len"].cum_sum() - runs["len"]).to_list()
+    return dict(zip(runs["value"], zip(begins, runs["len"], strict=True), strict=True))

@@ -206,3 +206,15 @@ def test_every_allocation_can_be_frozen(
     assert pool.frame["pi"].to_numpy().min() > 0
     ratios = {grade: min(ratio * 5 * share, 1.0) for grade, ratio in RATIOS.items()}
     Pool.of(by_grade(rows, ratios).select("subject_id", "stratum", "pi"))
+
+
+def test_strata_of_other_parts_have_other_names() -> None:
+    people = pl.DataFrame(
+        {
+            "subject_id": [f"S{n}" for n in range(8)],
+            "grade": ["A"] * 4 + ["A/B"] * 4,
+            "trade": ["B/C"] * 4 + ["C"] * 4,
+        }
+    )
+    made = by_grade(people, {"A": 0.5, "A/B": 0.5}, strata=("grade", "trade"))
+    assert made["stratum"].unique().sort().to_list() == ["A%2FB/C", "A/B%2FC"]

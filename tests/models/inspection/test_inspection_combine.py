@@ -89,7 +89,7 @@ def test_periods_are_weighted_by_their_pools() -> None:
 def test_errors_of_periods_add() -> None:
     sample = results({name: FAILS[name] for name in "abcd"})
     one = Drawn("Q1", pool("abcdefgh", 0.5), sample)
-    two = Drawn("Q2", pool("abcdefgh", 0.5), sample)
+    two = Drawn("Q2", pool("abcdefgh", 0.5), sample, "two")
     made = combine([one, two])["standard_error"].to_list()
     assert made[2] == pytest.approx(made[0] / np.sqrt(2))
 
@@ -119,3 +119,17 @@ def test_out_of_scope_needs_the_ratio() -> None:
     assert combine([draw])["rate"][0] == pytest.approx(1 / 3)
     with pytest.raises(InspectionError, match="out of scope"):
         combine([draw], method="ht")
+
+
+def test_the_same_draw_twice_is_refused() -> None:
+    whole, sample = pool("abcdefgh", 0.5), results({name: FAILS[name] for name in "abcd"})
+    one = Drawn("2027Q1", whole, sample)
+    with pytest.raises(InspectionError, match="a draw is given twice, for 2027Q1 and 2027Q1"):
+        combine([one, Drawn("2027Q1", whole.reverse(), sample.reverse())])
+    with pytest.raises(InspectionError, match="for 2027Q1 and 2027Q2"):
+        combine([one, Drawn("2027Q2", whole, sample)])
+    named = [Drawn("2027Q1", whole, sample, name) for name in ("x/1", "x/2", "x/1")]
+    with pytest.raises(InspectionError, match="draw 'x/1' is given twice"):
+        combine(named)
+    assert combine(named[:2])["draws"].to_list() == [2, 2]
+    assert combine([one, Drawn("2027Q1", pool("abcdefgh", 0.4), sample)])["draws"][0] == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -105,11 +106,21 @@ def test_a_result_that_cannot_be_is_refused_with_its_place(
     assert found.missing.rows() == [("T3", "M01")]
 
 
+@pytest.mark.parametrize("day", ["2026-03-02", "2026-04-01"])
+def test_a_result_of_other_days_than_the_task_is_a_fault(day: str) -> None:
+    """Certificates and leave were looked at for the task's days alone."""
+    given = listed.results_frame(检查结束日期=[day, "2026-03-05", "2026-03-06", "2026-03-09"])
+    found = read_results(given, listed.round_(), on=ON)
+    (fault,) = found.faults.to_dicts()
+    assert (fault["field"], fault["row"]) == ("ended_on", 2)
+    assert fault["rule"] == "is not within the days of this task, 2026-03-03 to 2026-03-31"
+    assert found.frame.height == 3
+
+
 def test_a_result_on_the_day_of_the_draw_is_good() -> None:
     days = [str(DRAWN_ON)] * 4
-    assert read_results(
-        listed.results_frame(检查结束日期=days), listed.round_(), on=ON
-    ).faults.is_empty()
+    same = replace(listed.round_(), tasks=listed.tasks().frame.with_columns(starts=DRAWN_ON))
+    assert read_results(listed.results_frame(检查结束日期=days), same, on=ON).faults.is_empty()
 
 
 def test_two_results_of_one_task_and_matter_are_refused_both() -> None:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,9 +18,10 @@ from models.errors import InspectionError
 from models.inspection import standalone
 from models.inspection.draw import draw
 from models.inspection.pool import Pool
+from models.inspection.probability import inclusion_probabilities
 from models.inspection.record import DrawRecord
 from models.inspection.verify import line_of, verify
-from tests.models.inspection.pools import FROZEN, frame, pool, seeded
+from tests.models.inspection.pools import FROZEN, frame, pool, seeded, targets
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -169,9 +171,30 @@ def test_it_imports_nothing_but_the_standard_library() -> None:
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {"__future__"}
 
 
-def test_large_strata_are_left_to_the_full_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_of_large_strata_are_near_their_targets(
+    monkeypatch: pytest.MonkeyPatch, record: DrawRecord
+) -> None:
     monkeypatch.setattr(standalone, "MOST_WORK", 10)
     assert standalone.inclusion([0.2, 0.3, 0.5], 1) == {}
+    said = standalone.parsed(record.text())
+    rows = standalone.pool_rows(pool().lines())
+    strata = [standalone.draw_stratum(one, rows[one], record.seed.seed) for one in sorted(rows)]
+    assert list(standalone.draw_troubles(said, strata)) == []
+    widest = max(one.off for stratum in strata for one in stratum.drawn)
+    assert standalone.TOLERANCE < widest < 0.01
+    place = next(n for n, one in enumerate(said["drawn"]) if one["stratum"] == "乙")
+    said["drawn"][place]["inclusion_probability"] *= 1.05
+    assert "the probability is" in next(standalone.draw_troubles(said, strata))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_probabilities_lie_within_what_large_strata_allow(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    raw = targets(rng.lognormal(0, float(rng.uniform(0.3, 2)), 400), int(rng.integers(30, 300)))
+    pi = np.round(raw * 1e12) / 1e12
+    square = float((pi * (1 - pi)).sum()) ** 2
+    apart = np.abs(inclusion_probabilities(pi) - pi) / (pi * (1 - pi)) * square
+    assert apart.max() < standalone.NEAR
 
 
 def test_a_subject_can_follow_its_own_line(record: DrawRecord) -> None:

@@ -10,7 +10,8 @@ import pytest
 from models.errors import ConfigError
 from models.records.contracts import CONTRACTS
 from models.records.reading import MemoryRecords
-from models.supervision.report import Report, outlines, report
+from models.supervision.report import Domain, Limits, Report, outlines, report
+from models.text.taxonomy import taxonomy
 
 SUBJECT = "91210100YY000001XP"
 TODAY = date(2026, 11, 20)
@@ -90,7 +91,10 @@ def test_the_newest_record_comes_first_and_arrival_makes_no_difference() -> None
 def test_a_period_bounds_the_day_of_the_fact() -> None:
     held = town(penalty(date(2026, 8, 31)), penalty(date(2026, 9, 1)), penalty(date(2026, 9, 30)))
     first, last = date(2026, 9, 1), date(2026, 9, 30)
-    assert report(held, SUBJECT, TODAY, kind="special", since=first, until=last).records == 2
+    assert (
+        report(held, SUBJECT, TODAY, kind="special", within=Limits(since=first, until=last)).records
+        == 2
+    )
 
 
 def test_a_special_report_begins_with_the_day_of_its_rule() -> None:
@@ -111,11 +115,13 @@ def test_a_period_that_cannot_be_meant_is_refused(
     since: date | None, until: date, told: str
 ) -> None:
     with pytest.raises(ConfigError, match=told):
-        report(town(), SUBJECT, TODAY, since=since, until=until)
+        report(town(), SUBJECT, TODAY, within=Limits(since=since, until=until))
 
 
 def test_a_period_before_the_data_begins_is_an_empty_report_that_says_its_period() -> None:
-    found = report(town(penalty(date(2026, 9, 1))), SUBJECT, TODAY, until=date(1999, 1, 1))
+    found = report(
+        town(penalty(date(2026, 9, 1))), SUBJECT, TODAY, within=Limits(until=date(1999, 1, 1))
+    )
     assert (found.records, found.until) == (0, date(1999, 1, 1))
 
 
@@ -148,3 +154,66 @@ def test_the_digest_is_of_the_canonical_bytes() -> None:
     assert json.loads(found.canonical())["as_of"] == "2026-11-20"
     later = report(town(penalty(date(2026, 10, 1))), SUBJECT, date(2026, 11, 21))
     assert later.digest != found.digest
+
+
+def of_domain(name: str, *penalties: dict[str, object], leaves: list[str | None]) -> Report:
+    frame = table("penalty", *penalties).with_columns(
+        pl.Series("violation_leaf", leaves, dtype=pl.String)
+    )
+    within = Limits(domain=name)
+    return report(MemoryRecords({"penalty": frame}), SUBJECT, TODAY, kind="special", within=within)
+
+
+def test_a_leaf_decides_the_domain_before_any_word() -> None:
+    on, told = date(2026, 10, 1), "违反食品安全法"
+    rows = [penalty(on, violation_type=told) for _ in range(3)]
+    leaves = ["F04", "M07", None]
+    assert of_domain("food", *rows, leaves=leaves).records == 2
+    assert of_domain("market", *rows, leaves=leaves).records == 1
+    assert of_domain("food", *rows, leaves=leaves).unsorted == 0
+
+
+def test_what_belongs_to_no_domain_is_counted_in_each() -> None:
+    row = penalty(date(2026, 10, 1), violation_type="其他违法行为")
+    for name in outlines().domains:
+        found = of_domain(name, row, leaves=[None])
+        assert (found.records, found.unsorted) == (0, 1)
+
+
+def test_every_record_is_in_some_domain_or_counted_as_in_none() -> None:
+    leaves = [leaf.code for leaf in taxonomy().leaves]
+    rows = [penalty(date(2026, 10, 1)) for _ in leaves]
+    shown = {name: of_domain(name, *rows, leaves=[*leaves]) for name in outlines().domains}
+    assert {one.unsorted for one in shown.values()} == {0}
+    assert all(one.records for one in shown.values())
+
+
+def test_a_list_belongs_by_its_kind() -> None:
+    frame = table("listing", {**penalty(date(2026, 10, 1)), "kind": "wage_arrears"})
+    held = MemoryRecords({"listing": frame})
+    for name, count in (("labour", 1), ("tax", 0)):
+        within = Limits(domain=name)
+        assert report(held, SUBJECT, TODAY, kind="special", within=within).records == count
+
+
+def test_only_some_authorities_are_shown_where_it_is_limited_to_them() -> None:
+    held = town(penalty(date(2026, 10, 1)), penalty(date(2026, 10, 2), authority="税务局"))
+    found = report(held, SUBJECT, TODAY, within=Limits(authorities=("税务局",)))
+    assert (found.records, found.authorities) == (1, ("税务局",))
+    assert found.digest != report(held, SUBJECT, TODAY).digest
+
+
+def test_a_domain_of_leaves_that_there_are_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="F99"):
+        Domain(title="x", leaves=("F99",))
+    with pytest.raises(ConfigError, match="food"):
+        outlines().domain("fod")
+
+
+def test_a_disputed_row_is_marked_and_changes_the_digest() -> None:
+    held = town(penalty(date(2026, 10, 1)), penalty(date(2026, 10, 2)))
+    disputed = frozenset({("penalty", f"{0:032x}"), ("listing", f"{1:032x}")})
+    found = report(held, SUBJECT, TODAY, within=Limits(disputed=disputed))
+    (section,) = [one for one in found.sections if one.table == "penalty"]
+    assert section.disputed == (1,)  # the newest comes first
+    assert found.digest != report(held, SUBJECT, TODAY).digest

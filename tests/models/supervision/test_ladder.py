@@ -74,7 +74,7 @@ def test_every_fact_leads_somewhere_and_every_stage_has_a_ground() -> None:
         ("id: L1", "id: L0", "two stages"),
         ("any: [simple_case]", "any: [simple_cas]", "simple_case"),
         ("evidence: [threshold_check, evidence_chain]", "evidence: [x]", "no evidence 'x'"),
-        ("basis: [行政指导]", "basis: []", "at least 1"),
+        ("basis: [行政指导（国办发〔2019〕35号）]", "basis: []", "at least 1"),
     ],
 )
 def test_a_ladder_that_cannot_be_meant_is_refused(

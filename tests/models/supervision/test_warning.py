@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +20,7 @@ from models.supervision.warning import (
     book,
     check_outcome,
     due,
+    hears,
     load_book,
     raised,
 )
@@ -208,3 +209,36 @@ def test_rules_that_cannot_be_meant_are_refused(
 
 def test_every_level_has_terms() -> None:
     assert tuple(book().levels) == LEVELS
+
+
+def test_a_rule_speaks_only_while_it_is_in_force() -> None:
+    fell = decisions(decision("s", "D", 0.9))
+    base = book()
+    days = {"effective_from": date(2026, 11, 20), "effective_to": date(2026, 11, 21)}
+    warned = next(one for one in base.rules if one.id == "warned")
+    dated = base.model_copy(update={"rules": (warned.model_copy(update=days),)})
+    heard = [
+        raised(fell, None, NONE, grades=GRADES, rules=dated, on=date(2026, 11, day)).height
+        for day in (19, 20, 21, 22)
+    ]
+    assert heard == [0, 1, 1, 0]
+    before = base.effective_from - timedelta(days=1)
+    assert raised(fell, None, NONE, grades=GRADES, rules=base, on=before).is_empty()
+    assert set(raised(fell, None, NONE, grades=GRADES, on=before).columns) == set(RAISED)
+
+
+def test_what_is_late_goes_up_the_chain_to_its_head_and_no_further() -> None:
+    days = [date(2026, 11, day) for day in (20, 23, 24, 26, 30)]
+    assert [hears("yellow", date(2026, 11, 19), on) for on in days] == [
+        *("处室负责人", "处室负责人", "分管负责人", "主要负责人", "主要负责人"),
+    ]
+    assert hears("red", date(2026, 11, 19), date(2026, 11, 20)) == "分管负责人"
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [("regon == '210100'", "no column 'regon'"), ("probability == 'x'", "probability")],
+)
+def test_a_suppression_asks_of_columns_that_decisions_have(when: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Suppression(when=when, until=TODAY, why="试点", by="某处")

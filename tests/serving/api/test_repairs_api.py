@@ -140,13 +140,14 @@ def test_a_step_that_the_state_forbids_is_told_the_allowed_ones(office: Office) 
     ]
 
 
-def test_what_has_no_place_on_the_same_day_is_refused_and_not_kept(office: Office) -> None:
+def test_the_acts_of_one_day_count_as_they_were_recorded(office: Office) -> None:
     case = office.apply(office.record()).json()["id"]
     office.act(case, "refuse")
-    again = office.act(case, "apply")
-    assert (again.status_code, again.json()["type"]) == (409, "/problems/out-of-order")
-    office.clock.on(TODAY + timedelta(days=1))
     assert office.act(case, "apply").json()["status"]["state"] == "applied"
+    twice = office.act(case, "apply")
+    assert (twice.status_code, twice.json()["state"]) == (409, "applied")
+    shown = office.get(f"/v1/repairs/{case}").json()["acts"]
+    assert [one["kind"] for one in shown] == ["apply", "refuse", "apply"]
 
 
 def test_of_two_officers_at_once_one_decides(office: Office) -> None:

@@ -57,6 +57,26 @@ def test_from_the_pool_to_the_verified_draw(folder: Path, capsys: Captured) -> N
     assert "不符" not in shown
 
 
+def test_strata_are_published_without_their_names(folder: Path, capsys: Captured) -> None:
+    public = (folder / "pool.txt").read_text("utf-8") + (folder / "record.json").read_text("utf-8")
+    assert not any(f"{mark}{name}" in public for name in "甲乙丙" for mark in ',"')
+    key = folder / "strata.json"
+    assert key.stat().st_mode & 0o077 == 0
+    assert command("verify", folder / "record.json", "--strata", key) == 0
+    assert capsys.readouterr().out.count("相符") == 9
+    key.write_text(key.read_text(encoding="utf-8").replace("甲", "丁"), encoding="utf-8")
+    assert command("verify", folder / "record.json", "--strata", key) == 3
+    assert "层的标签与所公开的层名一致" in capsys.readouterr().out
+
+
+def test_strata_may_be_published_plainly(tmp_path: Path) -> None:
+    frame().write_csv(tmp_path / "pool.csv")
+    words = ("--plan", "x", "--out", tmp_path / "out", "--plain-strata")
+    assert command("freeze", tmp_path / "pool.csv", *words) == 0
+    assert ",甲," in (tmp_path / "out" / "pool.txt").read_text(encoding="utf-8")
+    assert not (tmp_path / "out" / "strata.json").exists()
+
+
 def test_the_standalone_program_agrees(folder: Path) -> None:
     program = [sys.executable, "-I", "-S", standalone.__file__, str(folder / "record.json")]
     shown = subprocess.run(program, check=False, capture_output=True, encoding="utf-8")
@@ -124,9 +144,11 @@ def test_unreadable_files_are_told(folder: Path, capsys: Captured) -> None:
 
 def test_a_pool_may_be_parquet(folder: Path) -> None:
     frame().write_parquet(folder / "pool.parquet")
-    other = folder / "other"
-    assert command("freeze", folder / "pool.parquet", "--plan", "2026-01", "--out", other) == 0
-    assert (other / "pool.txt").read_bytes() == (folder / "pool.txt").read_bytes()
+    for kind in ("csv", "parquet"):
+        words = ("--plan", "2026-01", "--out", folder / kind, "--plain-strata")
+        assert command("freeze", folder / f"pool.{kind}", *words) == 0
+    lines = [(folder / kind / "pool.txt").read_bytes() for kind in ("csv", "parquet")]
+    assert lines[0] == lines[1]
 
 
 def test_a_wrong_day_is_told(folder: Path, capsys: Captured) -> None:

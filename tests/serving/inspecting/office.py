@@ -153,23 +153,33 @@ class Office:
         given = self.values() if entropy is None else entropy
         return self.post("seed", self.drafter, entropy=given, **more)
 
-    def drawn(self) -> dict[str, Any]:
+    def drawn(self, plan: object = None, **freeze: Any) -> dict[str, Any]:  # noqa: ANN401
         """Carry the plan out up to its draw, and return the record."""
-        for answer in (self.draft(), self.approve(), self.freeze(), self.seed()):
+        for answer in (self.draft(plan), self.approve(), self.freeze(**freeze), self.seed()):
             assert answer.status_code in {200, 201}, answer.text
         answer = self.post("draw", self.drafter)
         assert answer.status_code == 200, answer.text
         return self.get("/record").json()
 
+    def another(self, name: str, **changed: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Turn to another plan, and return its declaration."""
+        self.plan = name
+        return declared(id=name, **changed)
+
+    def assign(self, **more: Any) -> Response:  # noqa: ANN401
+        """Draw the teams."""
+        body = {"authority": "沈阳市市场监督管理局", **more}
+        return self.post("tasks", self.drafter, **body)
+
     def lists(self, name: str, **body: Any) -> Response:  # noqa: ANN401
         """Import a list."""
         return self.client.post(f"/v1/{name}", json=body, headers=self.drafter)
 
-    def sent(self) -> dict[str, Any]:
+    def sent(self, plan: object = None, **freeze: Any) -> dict[str, Any]:  # noqa: ANN401
         """Carry the plan out up to its teams, and return the tasks."""
-        self.drawn()
+        self.drawn(plan, **freeze)
         assert self.lists("pools/inspectors", rows=people()).status_code == 201
-        answer = self.post("tasks", self.drafter, authority="沈阳市市场监督管理局")
+        answer = self.assign()
         assert answer.status_code == 201, answer.text
         return answer.json()
 

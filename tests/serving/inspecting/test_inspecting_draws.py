@@ -157,9 +157,12 @@ def test_a_pool_that_was_changed_in_the_ledger_is_not_drawn_from(
         lines = sorted({**dict.fromkeys(bytes(content).splitlines(keepends=True))})
         changed = b"".join(sorted([lines[0].replace(b"912101", b"912102"), *lines[1:]]))
         connection.execute(text("update inspection_pool set content = :c"), {"c": changed})
+    (check,) = office.get("/checks", who=office.drafter).json()
+    assert (check["name"], check["holds"]) == ("frozen", False)
     answer = office.post("draw", office.drafter)
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/pool-changed")
     assert "changed after it was frozen" in answer.json()["detail"]
+    assert office.get("/verify").json()["state"] == "seeded"
 
 
 def test_a_record_that_was_changed_in_the_ledger_is_found(office: Office, ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ from serving.auth.roles import Role
 from tests.serving.inspecting.office import PLAN, Headers, Office
 from tests.serving.test_openapi import Operation, Try, operations
 
-MINE = ("/v1/plans", "/v1/matters", "/v1/pools")
+MINE = ("/v1/plans", "/v1/matters", "/v1/pools", "/v1/trials", "/v1/estimates")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -52,6 +53,13 @@ def test_the_same_report_gives_the_same_bytes() -> None:
     assert made(found) == made(found)
     assert made(found).startswith(b"%PDF-")
     assert made(found) != made(report())
+
+
+def test_a_disputed_row_is_marked_on_the_page() -> None:
+    plain = report(("2026-10-01", "市场监管局", "超范围经营"))
+    marked = replace(plain, sections=(replace(plain.sections[0], disputed=(0,)),))
+    limited = replace(plain, authorities=("税务局",), data_from=date(2020, 1, 1), unsorted=2)
+    assert len({made(plain), made(marked), made(limited)}) == 3
 
 
 def test_forty_rows_go_over_pages_and_none_is_lost() -> None:

@@ -1,0 +1,1 @@
+"""Portraits: what is known of one subject as of a day, and what would follow if it were changed."""
