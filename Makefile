@@ -13,7 +13,7 @@ PYTEST   := $(BIN)/python -m pytest -n $(WORKERS)
 COVERAGE := --cov --cov-report=term
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test test-all bench demo real stop
+.PHONY: help install check test test-all notebooks bench demo real stop
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: check ## check, then the tests that are not slow, with branch coverage
 
 test-all: check ## check, then every test
 	$(PYTEST) -m 'not bench' $(COVERAGE)
+
+notebooks: install ## run the notebooks, each in a kernel of its own
+	$(BIN)/python -m pytest -n $(WORKERS) --nbmake --nbmake-timeout=600 notebooks
 
 bench: install ## run the benchmarks; each prints a table
 	@set -e; for script in tests/bench/bench_*.py; do \

@@ -19,7 +19,16 @@ from models.records.contract import Contract
 from models.records.publicity import VoidReason
 from models.records.reading import MemoryRecords
 from models.scenarios.cohort import REGISTER
-from models.supervision.repair import MACHINE, TITLES, Act, Kind, State, Status, status
+from models.supervision.repair import (
+    MACHINE,
+    TITLES,
+    Act,
+    InForce,
+    Kind,
+    State,
+    Status,
+    status,
+)
 from serving.jobs.kinds import REDECIDE
 from serving.ledger import changes, inbox, jobs, repairs
 from serving.ledger.changes import ChangeKind
@@ -95,13 +104,13 @@ def of_subject(
     return found
 
 
-def stands(found: Found, done: Sequence[ActKept], on: date) -> Status:
-    """Return where a record stands at the end of a day.
+def stands(found: Found, done: Sequence[ActKept], on: date, *, steps: InForce) -> Status:
+    """Return where a record stands at the end of a day, by the procedure that holds on a day.
 
     A record that another system ended, of whose acts nothing is known here, stands as it says.
     """
     record = found.record
-    now = status(record, acts_of(done), on)
+    now = status(record, acts_of(done), on, steps=steps)
     own, reason = record.get("void_from"), record.get("void_reason")
     if not isinstance(own, date) or not isinstance(reason, str) or own > on:
         return now

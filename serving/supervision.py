@@ -14,7 +14,7 @@ from models.features.spec import AS_OF, SUBJECT
 from models.scenarios import Scenario
 from models.supervision.warning import HISTORY, Book, due, hears, raised
 from serving.handling import rulebook
-from serving.ledger import audit, changes, warnings
+from serving.ledger import audit, changes, reviews, warnings
 from serving.ledger.audit import SYSTEM, Entry
 from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.engine import Connection
@@ -225,7 +225,11 @@ def _step(
 
 
 def _before(connection: Connection, decisions: pl.DataFrame) -> pl.DataFrame:
-    named = decisions.select(SUBJECT, pl.coalesce("replaces", "previous").alias("id")).drop_nulls()
+    """Return what stood before decisions: of the same day, unless annulled, else of one before."""
+    replaced = decisions["replaces"].drop_nulls().to_list()
+    void = [str(one) for one in reviews.annulled(connection, [UUID(one) for one in replaced])]
+    stood = pl.when(~pl.col("replaces").is_in(void)).then("replaces")
+    named = decisions.select(SUBJECT, pl.coalesce(stood, "previous").alias("id")).drop_nulls()
     return warnings.before(connection, dict(named.iter_rows()))
 
 

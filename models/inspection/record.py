@@ -52,9 +52,10 @@ class DrawRecord(_Value):
     """SHA-256 of the drawn ids, one a line, in the pool's order."""
 
     @classmethod
-    def of(cls, pool: Pool, seed: Seed) -> Self:
+    def of(cls, pool: Pool, seed: Seed, *, made: pl.DataFrame | None = None) -> Self:
         """Draw from ``pool`` and record it.
 
+        ``made`` is what :func:`.draw.draw` made of this pool and seed, where it is known already.
         Raises :class:`InspectionError` where the pool is not the one the seed was made for.
         """
         committed = seed.commitment.commitment
@@ -63,7 +64,7 @@ class DrawRecord(_Value):
                 f"the pool's digest is {pool.commitment}, the frozen one is {committed}: the pool "
                 "was changed after the freeze; draw from the frozen file"
             )
-        chosen = draw(pool, seed.seed).filter("drawn")
+        chosen = (draw(pool, seed.seed) if made is None else made).filter("drawn")
         rows = chosen.select(*Drawn.model_fields).iter_rows(named=True)
         return cls(
             seed=seed,

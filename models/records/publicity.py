@@ -197,8 +197,15 @@ class Terms:
 
 
 class Rules(_Frozen):
-    """The whole rule book. Every group of versions covers all time, without gap or overlap."""
+    """The whole rule book. Every group of versions covers all time, without gap or overlap.
 
+    ``effective_from`` is the day from which the book as a whole is used, ``basis`` what it rests
+    on; each rule in it has its own instrument and days.
+    """
+
+    effective_from: date
+    basis: Annotated[tuple[str, ...], Field(min_length=1)]
+    certainty: Certainty
     transition: Transition
     retention_months: Months
     severities: tuple[SeverityRule, ...]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
+
+from pydantic import RootModel
 
 from models import yaml
 from models.errors import ConfigError
@@ -30,10 +33,21 @@ def parse_scenario(
     return _checked(yaml.parse(text, source), contracts)
 
 
+class _Meanings(RootModel[Mapping[str, Mapping[str, str]]]):
+    """What each field of each part of a scenario means."""
+
+
 def schema() -> dict[str, object]:
-    """Return the JSON schema of a scenario file, for editors."""
+    """Return the JSON schema of a scenario file, for editors, with what each field means."""
     title = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {**title, **Scenario.model_json_schema()}
+    told = Scenario.model_json_schema()
+    with resources.as_file(resources.files("models.scenarios") / "fields.zh.yaml") as path:
+        meanings = yaml.load(Path(path), _Meanings).root
+    for name, fields in meanings.items():
+        shape = told if name == Scenario.__name__ else told["$defs"][name]
+        for field, meaning in fields.items():
+            shape["properties"][field]["description"] = meaning
+    return {**title, **told}
 
 
 def _checked(document: yaml.Document, contracts: Mapping[str, Contract]) -> Scenario:

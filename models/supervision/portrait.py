@@ -7,7 +7,6 @@ what arrives meanwhile moves no page.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -60,8 +59,10 @@ class Place:
         try:
             told: object = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
             on, table, record = cast("list[str]", told)
-            return cls(date.fromisoformat(on), str(table), str(record))
-        except (ValueError, TypeError, binascii.Error, RecursionError):
+            for one in (table, record):
+                one.encode()  # raises for what is no text, or only half a character
+            return cls(date.fromisoformat(on), table, record)
+        except (ValueError, TypeError, AttributeError, RecursionError):
             raise ConfigError(
                 f"cursor {token[:80]!r} is none of ours; leave it out to begin with the newest"
             ) from None

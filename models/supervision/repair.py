@@ -10,13 +10,13 @@ Sources: 信用修复管理办法 (发展改革委令第36号), the state machin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
 
@@ -143,6 +143,10 @@ class Procedure(Grounded):
     bar_certainty: Certainty
 
 
+InForce: TypeAlias = Callable[[date], Procedure]
+"""Tells which procedure holds on a day."""
+
+
 @cache
 def procedure() -> Procedure:
     """Return the procedure that comes with the package; read once."""
@@ -160,7 +164,7 @@ def status(
     on: date,
     *,
     rules: Rules | None = None,
-    steps: Procedure | None = None,
+    steps: InForce | None = None,
 ) -> Status:
     """Return where a record stands at the end of a day.
 
@@ -170,12 +174,12 @@ def status(
         acts: Everything done to it, in any order; an act twice is one.
         on: The day; later acts do not exist.
         rules: The terms; the package's by default.
-        steps: For the bar after fraud; the package's by default.
+        steps: For the bar after fraud, by the day of the restoration; the package's by default.
 
     Raises:
         RecordError: The record has a value that the rules cannot use.
     """
-    rules, steps = rules or default_rules(), steps or procedure()
+    rules, steps = rules or default_rules(), steps or (lambda _: procedure())
     plain = {**record, "void_from": None, "void_reason": None}
     history = sorted({act for act in acts if act.on <= on}, key=_order)
     found = _begin(plain, rules)
@@ -234,7 +238,7 @@ def _aged(found: Status, record: Mapping[str, object], on: date, rules: Rules) -
     return found
 
 
-def _acted(found: Status, act: Act, steps: Procedure) -> Status:
+def _acted(found: Status, act: Act, steps: InForce) -> Status:
     """Return the status after an act; the same object where it has no place."""
     if act.kind in {Kind.DISPUTE, Kind.SETTLE}:
         return replace(found, disputed=act.kind is Kind.DISPUTE)
@@ -258,7 +262,7 @@ def _acted(found: Status, act: Act, steps: Procedure) -> Status:
                 state=state,
                 void_from=None,
                 void_reason=None,
-                barred_until=add_months(act.on, steps.bar_months),
+                barred_until=add_months(act.on, steps(act.on).bar_months),
             )
         case _:
             return replace(found, state=state)

@@ -30,13 +30,15 @@ from models.records.contracts import CONTRACTS
 from models.records.countable import countable
 from models.records.publicity import Purpose, Rules
 from models.records.reading import Records
+from models.supervision.dated import Grounded
 from models.text.taxonomy import taxonomy
 from models.time import AsOf
 from models.yaml import nearest
 
 Kind: TypeAlias = Literal["public", "special"]
 
-_FILE: Final = Path(__file__).with_name("report.yaml")
+FILE: Final = Path(__file__).with_name("report.yaml")
+"""The outlines that come with the package."""
 _REGISTER: Final = "subject"
 _ABOUT: Final = ("violation_type", "legal_basis", "reason", "cause", "matter", "product")
 """Columns that say what a record is about, as far as a table has them."""
@@ -77,7 +79,7 @@ class Domain(_Frozen):
         return self
 
 
-class Outlines(_Frozen):
+class Outlines(Grounded):
     """All kinds of report, the domains of special ones, and the columns that none of them shows."""
 
     reports: Mapping[Kind, Outline]
@@ -97,7 +99,7 @@ class Outlines(_Frozen):
 @cache
 def outlines() -> Outlines:
     """Return the outlines that come with the package; read once."""
-    return yaml.load(_FILE, Outlines)
+    return yaml.load(FILE, Outlines)
 
 
 @dataclass(frozen=True, slots=True)

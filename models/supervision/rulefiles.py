@@ -17,9 +17,10 @@ from models.records.contracts import CONTRACTS
 from models.records.publicity import DEFAULT_RULES
 from models.records.publicity import Rules as PublicityRules
 from models.scenarios.where import parse
-from models.supervision import ladder, measures, repair, review, warning
+from models.supervision import ladder, listing, measures, repair, report, review, warning
 from models.supervision.dated import Dated
 from models.supervision.ladder import Ladder
+from models.supervision.listing import Listings
 from models.supervision.measures import Measures
 from models.supervision.repair import Procedure
 from models.supervision.review import Terms
@@ -34,6 +35,7 @@ class RuleKind(StrEnum):
     MEASURES = "measures"
     REPAIR = "repair"
     REVIEW = "review"
+    LISTING = "listing"
 
 
 TITLES: Final[Mapping[RuleKind, str]] = {
@@ -42,6 +44,7 @@ TITLES: Final[Mapping[RuleKind, str]] = {
     RuleKind.MEASURES: "失信惩戒措施清单",
     RuleKind.REPAIR: "信用修复办理时限",
     RuleKind.REVIEW: "人工复核时限",
+    RuleKind.LISTING: "名录名单列入情形",
 }
 FILES: Final[Mapping[RuleKind, Path]] = {
     RuleKind.WARNINGS: warning.FILE,
@@ -49,6 +52,7 @@ FILES: Final[Mapping[RuleKind, Path]] = {
     RuleKind.MEASURES: measures.FILE,
     RuleKind.REPAIR: repair.FILE,
     RuleKind.REVIEW: review.FILE,
+    RuleKind.LISTING: listing.FILE,
 }
 _MODELS: Final[Mapping[RuleKind, type[BaseModel]]] = {
     RuleKind.WARNINGS: Book,
@@ -56,6 +60,7 @@ _MODELS: Final[Mapping[RuleKind, type[BaseModel]]] = {
     RuleKind.MEASURES: Measures,
     RuleKind.REPAIR: Procedure,
     RuleKind.REVIEW: Terms,
+    RuleKind.LISTING: Listings,
 }
 _STEPS: Final = frozenset({"push", "accept", "decide", "synchronise", "objection"})
 
@@ -81,26 +86,28 @@ def read(
 
 
 def check_file(path: Path, *, contracts: Mapping[str, Contract] = CONTRACTS) -> RuleKind | None:
-    """Check a file of rules and return what it is; ``None`` for the rules of publicity.
+    """Check a file of rules and return what it is; ``None`` for those of publicity or of reports.
 
     Raises :class:`ConfigError` with ``file:line`` where it is wrong, or no file of rules.
     """
     document = yaml.read(path)
     keys = set(document.data) if isinstance(document.data, dict) else set[str | int]()
-    marks: dict[str, RuleKind | None] = {
+    marks: dict[str, RuleKind | type[BaseModel]] = {
         "levels": RuleKind.WARNINGS,
         "stages": RuleKind.LADDER,
         "measures": RuleKind.MEASURES,
         "bar_months": RuleKind.REPAIR,
         "days_certainty": RuleKind.REVIEW,
-        "severities": None,
+        "lists": RuleKind.LISTING,
+        "severities": PublicityRules,
+        "domains": report.Outlines,
     }
     for mark, kind in marks.items():
         if mark in keys:
-            if kind is None:
-                document.check(PublicityRules)
-            else:
-                read(kind, path.read_text("utf-8-sig"), str(path), contracts=contracts)
+            if not isinstance(kind, RuleKind):
+                document.check(kind)
+                return None
+            read(kind, path.read_text("utf-8-sig"), str(path), contracts=contracts)
             return kind
     raise ConfigError(
         f"{path}:1: no file of rules: one has a key of {', '.join(marks)} "
@@ -110,7 +117,7 @@ def check_file(path: Path, *, contracts: Mapping[str, Contract] = CONTRACTS) -> 
 
 def check_all(contracts: Mapping[str, Contract] = CONTRACTS) -> int:
     """Check every file of rules that comes with the package; return how many there are."""
-    paths = (*FILES.values(), DEFAULT_RULES)
+    paths = (*FILES.values(), DEFAULT_RULES, report.FILE)
     for path in paths:
         check_file(path, contracts=contracts)
     return len(paths)

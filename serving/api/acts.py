@@ -11,7 +11,7 @@ from fastapi import Path, Query
 from models.inspection.plan import Period
 from models.inspection.progress import Progress, State
 from serving.auth.caller import Caller
-from serving.inspecting.scope import sees_above
+from serving.inspecting.scope import sees_above, takes_part
 from serving.ledger import audit, plans
 from serving.ledger.engine import Connection
 from serving.ledger.plans import WHOLE, Declared
@@ -49,7 +49,7 @@ def visible(
     ``write``: the plan's region must be within the caller's, not only the other way round.
     """
     found = plans.find(connection, plan_id, lock=lock)
-    if found is None or not sees_above(caller, found.region):
+    if found is None or not (sees_above(caller, found.region) and takes_part(caller, found.plan)):
         raise missing(plan_id)
     if write and not caller.sees_region(found.region):
         raise Problem(

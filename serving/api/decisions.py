@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -18,6 +19,7 @@ from serving.deps import ServiceDep, allow
 from serving.ledger import decisions, explanations, reviews
 from serving.ledger.decisions import Decision
 from serving.ledger.engine import Connection
+from serving.ledger.reviews import Conclusion
 from serving.problems import Problem, ProblemDetails
 from serving.reach import evidence_within
 from serving.runtime.replay import NotReplayableError, explain_stored
@@ -91,16 +93,16 @@ def current(
     if found is None or not caller.sees_region(found.region):
         live_model(service, scenario)  # a scenario that there is not is told as such
         raise _none(f"subject '{subject[:80]}' has no decision in scenario '{scenario}' up to {on}")
-    if reviewed.get("outcome") == "annulled":
+    if reviewed is not None and reviewed.outcome == "annulled":
         raise Problem(
             404,
             "annulled",
-            f"decision {found.id} of '{subject[:80]}' was annulled by review {reviewed['review']}; "
+            f"decision {found.id} of '{subject[:80]}' was annulled by review {reviewed.review}; "
             "none stands until another is made",
-            more={"decision": str(found.id), "review": reviewed["review"]},
+            more={"decision": str(found.id), "review": reviewed.review},
         )
     made = shown(found, evidence_within(service, caller, told.get(found.id)))
-    return _answer(made | ({"reviewed": reviewed} if reviewed else {}))
+    return _answer(made | _said(reviewed))
 
 
 @router.get(
@@ -116,10 +118,16 @@ def history(
     scenario: ScenarioQuery,
     limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
 ) -> Response:
-    """Return a subject's decisions, the standing one first, without their reasons."""
+    """Return a subject's decisions, the standing one first, without their reasons.
+
+    What a person reviewed says so; one that was annulled stands no more, first though it may be.
+    """
     with service.ledger.begin() as connection:
         found = decisions.history(connection, scenario, subject, limit=limit)
-    seen = [shown(one, None) for one in found if caller.sees_region(one.region)]
+        said = reviews.concluded(connection, [one.id for one in found])
+    seen = [
+        shown(one, None) | _said(said.get(one.id)) for one in found if caller.sees_region(one.region)
+    ]
     if not seen:
         live_model(service, scenario)
         raise _none(f"subject '{subject[:80]}' has no decision in scenario '{scenario}'")
@@ -151,8 +159,7 @@ def read(
         told = evidence_within(service, caller, _told(service, found, explain=explain))
         made = shown(found, told, role=role)
         with service.ledger.begin() as connection:
-            if reviewed := _reviewed(connection, found):
-                made["reviewed"] = reviewed
+            made |= _said(_reviewed(connection, found))
         if replay:
             made["replay"] = _replayed(service, found)
     except NotReplayableError as error:
@@ -169,15 +176,13 @@ def _found(service: Service, decision: UUID) -> tuple[Decision | None, str]:
         return decisions.find(connection, decision, role="challenger"), "challenger"
 
 
-def _reviewed(connection: Connection, found: Decision | None) -> dict[str, object]:
-    """Return what the last review of a decision that ended says of it; empty where none did."""
-    if found is None:
-        return {}
-    for one in reviews.of_decision(connection, found.id):
-        if one.last.outcome is not None:
-            said = {name: getattr(one.last, name) for name in ("outcome", "grade", "reason", "at")}
-            return {"review": one.id, **said}
-    return {}
+def _reviewed(connection: Connection, found: Decision | None) -> Conclusion | None:
+    """Return what reviews of a decision ended with; null where none did."""
+    return None if found is None else reviews.concluded(connection, [found.id]).get(found.id)
+
+
+def _said(reviewed: Conclusion | None) -> dict[str, object]:
+    return {} if reviewed is None else {"reviewed": asdict(reviewed)}
 
 
 def _told(service: Service, found: Decision, *, explain: bool) -> Content | None:

@@ -163,7 +163,7 @@ def _computed(
 ) -> tuple[Plan, Period, pl.DataFrame]:
     """Return a plan, the period asked and its frontier, with the size of the draw on each row."""
     with service.ledger.begin() as connection:
-        declared = acts.visible(connection, plan_id, caller)
+        declared = acts.visible(connection, plan_id, caller, write=True)
         found = acts.at(connection, declared, asked.period)
         who = told_by(connection, service, declared, asked, found.period)
     plan, period = declared.plan, found.period

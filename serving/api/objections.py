@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.codes import uscc
 from models.errors import CodeError, TransitionError
-from models.supervision.repair import Kind, State, procedure
+from models.supervision.repair import Kind, State
 from models.time import SHANGHAI
 from serving import fates
 from serving.api.lookup import PLAIN, TEXT
@@ -20,6 +20,7 @@ from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
+from serving.handling import rulebook
 from serving.ledger import objections, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.objections import Objection
@@ -103,7 +104,8 @@ def object_to(body: ObjectionAsked, service: ServiceDep, caller: Writer) -> Obje
             )
         case = open_case(service, connection, found)
         refuse_before(repairs.acts(connection, case.id), service.today())
-        now = fates.stands(found, repairs.acts(connection, case.id), service.today())
+        steps = rulebook.procedures(connection)
+        now = fates.stands(found, repairs.acts(connection, case.id), service.today(), steps=steps)
         if now.disputed or now.state is State.ANNULLED:
             raise TransitionError(
                 f"异议：记录{'已在异议处理中' if now.disputed else '已撤销'}，不能再提出异议",
@@ -111,7 +113,7 @@ def object_to(body: ObjectionAsked, service: ServiceDep, caller: Writer) -> Obje
                 allowed=("settle",) if now.disputed else (),
             )
         _act(service, connection, caller, case, Kind.DISPUTE, body.ground)
-        again = fates.stands(found, repairs.acts(connection, case.id), service.today())
+        again = fates.stands(found, repairs.acts(connection, case.id), service.today(), steps=steps)
         if not again.disputed:
             raise Problem(
                 409,
@@ -127,9 +129,9 @@ def object_to(body: ObjectionAsked, service: ServiceDep, caller: Writer) -> Obje
             ground=body.ground,
             by=caller.id,
             at=service.clock(),
-            due_on=_due(service.today()),
+            due_on=_due(connection, service.today()),
         )
-        answer = _shown(service, visible(connection, number, caller))
+        answer = _shown(service, connection, visible(connection, number, caller))
         audited(connection, service, caller, "objection.raise", f"objection:{number}")
     return answer
 
@@ -166,7 +168,7 @@ def settle(
                 f"异议：第 {number} 号异议已答复，无可执行的操作", state="settled", allowed=()
             )
         _act(service, connection, caller, case, Kind.SETTLE, body.answer)
-        answer = _shown(service, visible(connection, number, caller))
+        answer = _shown(service, connection, visible(connection, number, caller))
         audited(connection, service, caller, "objection.answer", f"objection:{number}")
     return answer
 
@@ -194,7 +196,7 @@ def every(
         found = page(
             service, connection, caller, lambda n: read(before=n), before=before, limit=limit
         )
-    return [_shown(service, one) for one in found]
+        return [_shown(service, connection, one) for one in found]
 
 
 @router.get("/{number}", summary="异议")
@@ -205,7 +207,7 @@ def one(number: Number, service: ServiceDep, caller: Reader) -> ObjectionShown:
         found_record(
             service, connection, caller, found.table_name, found.subject_id, found.record_id
         )
-        return _shown(service, found)
+        return _shown(service, connection, found)
 
 
 def _act(
@@ -235,15 +237,16 @@ def visible(connection: Connection, number: int, caller: Caller) -> Objection:
     return found
 
 
-def _due(start: date) -> date | None:
+def _due(connection: Connection, start: date) -> date | None:
+    """Return when an objection of a day is to be answered, by the procedure of that day."""
     try:
-        return procedure().steps["objection"].due(start)
+        return rulebook.procedure(connection, start).steps["objection"].due(start)
     except CodeError:  # no notice of that year's working days yet
         return None
 
 
-def _shown(service: Service, found: Objection) -> ObjectionShown:
-    due = found.due_on or _due_of(found)
+def _shown(service: Service, connection: Connection, found: Objection) -> ObjectionShown:
+    due = found.due_on or _due_of(connection, found)
     return ObjectionShown.model_validate(
         {
             **{name: getattr(found, name) for name in Objection.__slots__},
@@ -253,6 +256,6 @@ def _shown(service: Service, found: Objection) -> ObjectionShown:
     )
 
 
-def _due_of(found: Objection) -> date | None:
+def _due_of(connection: Connection, found: Objection) -> date | None:
     """Return the day that no calendar knew when the objection was made, if one does now."""
-    return _due(found.at.astimezone(SHANGHAI).date())
+    return _due(connection, found.at.astimezone(SHANGHAI).date())

@@ -23,7 +23,7 @@ from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.inspecting.population import ratios_of, scenario_of
 from serving.inspecting.rounds import draw_id
-from serving.inspecting.scope import region_of
+from serving.inspecting.scope import refuse_apart, region_of, takes_part
 from serving.ledger import plans
 from serving.ledger.engine import Connection
 from serving.ledger.plans import WHOLE, Declared
@@ -36,6 +36,8 @@ Writer = Annotated[Caller, Depends(allow(Permission.PLANS_WRITE))]
 Approver = Annotated[Caller, Depends(allow(Permission.PLANS_APPROVE))]
 _LONGEST = 64
 """Characters of the id of a draw, which inspection records name."""
+_ALL = 100_000
+"""Plans that are looked through for those of a caller's departments."""
 
 
 class PlanText(BaseModel):
@@ -142,6 +144,7 @@ class TrialShown(BaseModel):
 def create(body: NewPlan, service: ServiceDep, caller: Writer) -> PlanShown:
     """Draft a plan."""
     plan = _plan(body.plan)
+    refuse_apart(caller, plan)
     scenario_of(service, plan.scenario)
     region = region_of(caller, body.region)
     with service.ledger.begin() as connection:
@@ -163,6 +166,7 @@ def change(plan_id: PlanId, body: Edit, service: ServiceDep, caller: Writer) -> 
     plan = _plan(body.plan)
     if plan.id != plan_id:
         raise Problem(422, "another-plan", f"the text is of plan {plan.id}, not of {plan_id}")
+    refuse_apart(caller, plan)
     scenario_of(service, plan.scenario)
     with service.ledger.begin() as connection:
         found = visible(connection, plan_id, caller, lock=True, write=True)
@@ -192,10 +196,12 @@ def every(
     caller: Reader,
     limit: Annotated[int, Query(ge=1, le=500, description="最多份数")] = 100,
 ) -> list[PlanBrief]:
-    """List the plans of the caller's regions, the newest first."""
+    """List the plans of the caller's regions and departments, the newest first."""
     with service.ledger.begin() as connection:
-        found = plans.listing(connection, regions=caller.regions, limit=limit)
-        return [_brief(connection, one) for one in found]
+        most = _ALL if caller.departments else limit
+        found = plans.listing(connection, regions=caller.regions, limit=most)
+        seen = [one for one in found if takes_part(caller, one.plan)]
+        return [_brief(connection, one) for one in seen[:limit]]
 
 
 @router.get("/{plan_id}", summary="计划")
@@ -209,7 +215,7 @@ def one(plan_id: PlanId, service: ServiceDep, caller: Reader) -> PlanShown:
 def trial(plan_id: PlanId, body: Trial, service: ServiceDep, caller: Writer) -> TrialShown:
     """Say what a plan would mean: work, coverage, findings and precision; nothing is kept."""
     with service.ledger.begin() as connection:
-        declared = visible(connection, plan_id, caller)
+        declared = visible(connection, plan_id, caller, write=True)
         who = told(connection, service, declared, body)
     scenario = scenario_of(service, declared.plan.scenario)
     made = dry_run(declared.plan, who.frame, scenario)

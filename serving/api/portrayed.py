@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from serving.api.shown import ExplanationShown, Reason
+from serving.api.shown import ExplanationShown, Reason, ReviewedShown
 
 
 class Note(BaseModel):
@@ -60,6 +60,9 @@ class GradePoint(BaseModel):
     valid: bool = Field(description="在查询日是否有效")
     action: str | None = Field(description="处置措施")
     made_at: datetime = Field(description="作出时间")
+    reviewed: ReviewedShown | None = Field(
+        default=None, description="人工复核结论；已撤销的判定仍列出，但不再现行"
+    )
 
 
 class ScenarioGrades(BaseModel):

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CodeError
-from models.supervision.repair import MACHINE, Kind, State, Status, procedure
+from models.supervision.repair import MACHINE, Days, InForce, Kind, State, Status
 from serving import fates
 from serving.api.lookup import PLAIN, TEXT
 from serving.fates import ACCEPT, ENDING, Found
@@ -186,11 +186,19 @@ class ProofShown(BaseModel):
 
 
 def status_shown(
-    service: Service, case: Case | None, found: Found, done: Sequence[ActKept]
+    service: Service,
+    case: Case | None,
+    found: Found,
+    done: Sequence[ActKept],
+    *,
+    steps: InForce,
 ) -> StatusShown:
-    """Return where a record stands today, with the clocks that run."""
+    """Return where a record stands today, with the clocks that run.
+
+    A clock runs by the procedure of the day on which it began.
+    """
     today = service.today()
-    now = fates.stands(found, done, today)
+    now = fates.stands(found, done, today, steps=steps)
     return StatusShown(
         case=case.id if case else None,
         table=found.contract.name,
@@ -206,7 +214,7 @@ def status_shown(
         barred_until=now.barred_until,
         void_from=now.void_from,
         void_reason=now.void_reason,
-        clocks=_clocks(now, done, today),
+        clocks=_clocks(now, done, today, steps),
     )
 
 
@@ -217,15 +225,17 @@ def _allowed(now: Status, done: Sequence[ActKept]) -> list[str]:
     return steps
 
 
-def _clocks(now: Status, done: Sequence[ActKept], today: date) -> list[Clock]:
+def _clocks(
+    now: Status, done: Sequence[ActKept], today: date, steps: InForce
+) -> list[Clock]:
     """Return the clocks that run: to accept, to decide, or to bring a repair everywhere."""
     if now.state is State.APPLIED:
         taken = fates.accepted(done)
         if taken is not None:
-            return [_clock("decide", taken.on, today)]
-        return [_clock("accept", _last(done, {Kind.APPLY}), today)]
+            return [_clock("decide", taken.on, today, steps)]
+        return [_clock("accept", _last(done, {Kind.APPLY}), today, steps)]
     if done and now.void_from is not None and any(one.kind in ENDING for one in done):
-        return [_clock("synchronise", _last(done, ENDING), today)]
+        return [_clock("synchronise", _last(done, ENDING), today, steps)]
     return []
 
 
@@ -233,10 +243,10 @@ def _last(done: Sequence[ActKept], kinds: set[Kind] | frozenset[Kind]) -> date:
     return max(one.on for one in done if one.kind in kinds)
 
 
-def _clock(step: str, start: date, today: date) -> Clock:
-    days = procedure().steps[step]
-    due = _due(step, start, extended=False)
-    latest = _due(step, start, extended=True) if days.more else None
+def _clock(step: str, start: date, today: date, steps: InForce) -> Clock:
+    days = steps(start).steps[step]
+    due = _due(days, start, extended=False)
+    latest = _due(days, start, extended=True) if days.more else None
     end = latest or due
     return Clock(
         step=step,
@@ -247,9 +257,9 @@ def _clock(step: str, start: date, today: date) -> Clock:
     )
 
 
-def _due(step: str, start: date, *, extended: bool) -> date | None:
+def _due(days: Days, start: date, *, extended: bool) -> date | None:
     try:
-        return procedure().steps[step].due(start, extended=extended)
+        return days.due(start, extended=extended)
     except CodeError:  # no notice of that year's working days yet
         return None
 

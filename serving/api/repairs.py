@@ -30,6 +30,7 @@ from serving.auth.opening import record_for
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.fates import ACCEPT, ENDING, Found
+from serving.handling import rulebook
 from serving.ledger import audit, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.proofs import proofs
@@ -121,7 +122,7 @@ def one(number: Number, service: ServiceDep, caller: Reader) -> CaseRead:
     with service.ledger.begin() as connection:
         case = _visible(connection, number, caller)
         found = _of_case(service, connection, caller, case)
-        return _read(service, case, found, repairs.acts(connection, case.id))
+        return _read(service, connection, case, found)
 
 
 @router.get("/v1/repairs/{number}/proof", summary="修复的证明：重算了什么、告知了谁")
@@ -158,7 +159,7 @@ def standing(
         found = found_record(service, connection, caller, table, subject, record)
         case = repairs.of_record(connection, table, record)
         done = repairs.acts(connection, case.id) if case else []
-    return status_shown(service, case, found, done)
+        return status_shown(service, case, found, done, steps=rulebook.procedures(connection))
 
 
 @router.get(
@@ -176,10 +177,13 @@ def both_letters(
         found = found_record(service, connection, caller, table, subject, record)
         case = repairs.of_record(connection, table, record)
         done = repairs.acts(connection, case.id) if case else []
+        steps = rulebook.procedures(connection)
+        now = fates.stands(found, done, service.today(), steps=steps)
+        in_force = steps(service.today())
     shown = record_for(
         service, caller, found.record, contract=found.contract, target=f"{table}:{record}"
     )
-    made = letters(shown, fates.stands(found, done, service.today()))
+    made = letters(shown, now, steps=in_force)
     return LettersShown.model_validate(made, from_attributes=True)
 
 
@@ -251,8 +255,9 @@ def _act(
     around: Sequence[str],
 ) -> CaseRead:
     today, done = service.today(), repairs.acts(connection, case.id)
+    steps = rulebook.procedures(connection)
     refuse_before(done, today)
-    before = fates.stands(found, done, today)
+    before = fates.stands(found, done, today, steps=steps)
     _check(before, body, done, today)
     number = repairs.act(
         connection,
@@ -264,8 +269,8 @@ def _act(
         note=body.note,
     )
     done = repairs.acts(connection, case.id)
-    now = fates.stands(found, done, today)
-    answer = _read(service, case, found, done)
+    now = fates.stands(found, done, today, steps=steps)
+    answer = _read(service, connection, case, found)
     if body.act in ENDING:
         fates.follow(service, connection, case, found, number, now=now, around=around, by=caller.id)
     audited(connection, service, caller, f"repair.{body.act}", f"repair:{case.id}")
@@ -339,9 +344,10 @@ def _of_case(service: Service, connection: Connection, caller: Caller, case: Cas
     )
 
 
-def _read(service: Service, case: Case, found: Found, done: Sequence[ActKept]) -> CaseRead:
+def _read(service: Service, connection: Connection, case: Case, found: Found) -> CaseRead:
+    done, steps = repairs.acts(connection, case.id), rulebook.procedures(connection)
     return CaseRead(
         id=case.id,
-        status=status_shown(service, case, found, done),
+        status=status_shown(service, case, found, done, steps=steps),
         acts=[ActShown.model_validate(one, from_attributes=True) for one in done],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import polars as pl
@@ -30,6 +31,7 @@ from serving.deps import ServiceDep, allow
 from serving.inspecting.carried import carried
 from serving.inspecting.lists import own, written
 from serving.inspecting.rounds import Carried, matters_of, sample, targets_of
+from serving.inspecting.strata import tell
 from serving.jobs.kinds import REDECIDE
 from serving.ledger import draws, inbox, jobs, visits
 from serving.ledger.engine import Connection
@@ -147,6 +149,7 @@ def take(plan_id: PlanId, body: Filled, service: ServiceDep, caller: Inspector) 
             written(body.rows), made.round, on=service.today(), mapping=body.mapping, first_row=1
         )
         kept = got.frame.select(*RESULT)
+        _refuse_apart(found, kept, caller)
         queued: list[int] = []
         if kept.height:
             visits.keep_results(connection, *found.key, rows=kept, by=caller.id, at=service.clock())
@@ -270,7 +273,7 @@ def public_(
 
 @router.post("/{plan_id}/close", summary="办结")
 def close(plan_id: PlanId, body: PeriodBody, service: ServiceDep, caller: Approver) -> Published:
-    """Close a period of which every result is in and public."""
+    """Close a period of which every result is in and public; the names of strata are told then."""
     with service.ledger.begin() as connection:
         found = acts.held(connection, plan_id, caller, body.period, to=State.CLOSED)
         made = carried(connection, found.key, found.progress)
@@ -284,8 +287,25 @@ def close(plan_id: PlanId, body: PeriodBody, service: ServiceDep, caller: Approv
                 "them before the period is closed",
                 more={"state": found.progress.state, "allowed": ["results", "publish"]},
             )
+        names = tell(connection, service.settings, found.key)
+        if names is not None:
+            told = {"digest": sha256(names.encode()).hexdigest()}
+            acts.tell(connection, service, caller, "plan.strata", found.key, told)
         state = acts.step(connection, service, caller, found, State.CLOSED).state
     return Published(state=state, published=0, missing=0)
+
+
+def _refuse_apart(found: At, kept: pl.DataFrame, caller: Caller) -> None:
+    """Raise a problem 403 where results are of matters of other departments than the caller's."""
+    of = {one.id: one.department for one in found.declared.plan.matters}
+    away = sorted({one for one in kept["matter_id"] if not caller.sees_department(of[one])})
+    if away:
+        raise Problem(
+            403,
+            "outside-scope",
+            f"results of matter {away[0]} are entered by {of[away[0]]}, which is not among this "
+            "caller's departments; nothing was kept: leave these rows to them",
+        )
 
 
 def _record(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CodeError
+from models.scenarios import Scenario
 from models.supervision.review import MACHINE
 from serving.api.lookup import PLAIN, TEXT
 from serving.api.warnings import BeforeQuery, LimitQuery
@@ -17,7 +18,9 @@ from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import rulebook
-from serving.ledger import audit, decisions, keys, reviews, users
+from serving.jobs.kinds import REDECIDE
+from serving.ledger import audit, changes, decisions, jobs, keys, reviews, users
+from serving.ledger.changes import ChangeKind
 from serving.ledger.engine import Connection
 from serving.ledger.reviews import OPEN, Act, Asked, Review
 from serving.problems import Problem, ProblemDetails
@@ -27,6 +30,7 @@ from serving.supervision import withdraw
 router = APIRouter(tags=["reviews"])
 
 _LAST: Final = 2**63 - 1
+_URGENT: Final = 10
 _GRADE: Final = r"^[^\x00-\x1f\x7f]{1,20}$"
 Number = Annotated[int, Path(ge=1, le=_LAST, description="复核编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
@@ -183,13 +187,14 @@ def step(number: Number, body: StepAsked, service: ServiceDep, caller: Writer) -
 
     Who handled the decision or registered the request does not review it (个人信息保护法 24). An
     annulled decision is current no more, and the warning that it raised is withdrawn; its rows and
-    theirs stay.
+    theirs stay. After an annulment or a change the subject is decided anew, and partners are told.
     """
     with service.ledger.begin() as connection:
         held = _visible(connection, number, caller, lock=True)
         _check_version(held, body)
         state = MACHINE.after(held.last.state, body.step)
         _check_body(body)
+        _check_grade(connection, held, body.grade)
         if body.step == "assign":
             _check_reviewer(connection, held, str(body.to))
         if body.step == "decide":
@@ -206,13 +211,8 @@ def step(number: Number, body: StepAsked, service: ServiceDep, caller: Writer) -
             reason=body.reason,
         )
         reviews.act(connection, number, taken)
-        if body.outcome == "annulled":
-            withdraw(
-                service,
-                connection,
-                held.asked.decision,
-                f"第 {number} 号人工复核撤销了所依据的判定",
-            )
+        if body.outcome in {"changed", "annulled"}:
+            _follow(service, connection, held, taken)
         answer = _shown(service, _visible(connection, number, caller))
         _audited(connection, service, caller, f"review.{body.step}", answer)
     return answer
@@ -262,6 +262,56 @@ def _check_body(body: StepAsked) -> None:
             raise Problem(422, "incomplete", f"'{name}' does not go with this; leave it out")
     if body.outcome == "changed" and body.grade is None:
         raise Problem(422, "incomplete", "a changed decision needs its 'grade'; say it")
+
+
+def _check_grade(connection: Connection, held: Review, grade: str | None) -> None:
+    """Refuse a grade that the decision's own scenario does not have, or that it has already."""
+    if grade is None:
+        return
+    found = decisions.find(connection, held.asked.decision)
+    content = found and decisions.declaration(connection, found.scenario_digest)
+    if found is None or content is None:
+        raise Problem(409, "not-declared", "the decision's scenario is not in the ledger any more")
+    grades = list(Scenario.model_validate_json(content).grades)
+    if grade not in grades:
+        raise Problem(
+            422,
+            "no-such-grade",
+            f"scenario {found.scenario} has no grade '{grade}'; it has {', '.join(grades)}",
+        )
+    if grade == found.grade:
+        raise Problem(422, "no-change", f"the decision has grade {grade} already; uphold it")
+
+
+def _follow(service: Service, connection: Connection, held: Review, taken: Act) -> None:
+    """Let follow what must: the warning withdrawn, partners told, the subject decided anew."""
+    asked = held.asked
+    payload = {
+        "scenario": asked.scenario,
+        "decision": str(asked.decision),
+        "review": held.id,
+        "outcome": taken.outcome,
+        "grade": taken.grade,
+    }
+    changes.append(
+        connection,
+        ChangeKind.DECISION,
+        subject_id=asked.subject_id,
+        region=asked.region,
+        payload=payload,
+        at=taken.at,
+    )
+    if taken.outcome == "annulled":
+        withdraw(
+            service, connection, asked.decision, f"第 {held.id} 号人工复核撤销了所依据的判定"
+        )
+    jobs.enqueue(
+        connection,
+        REDECIDE,
+        payload={"subjects": [asked.subject_id]},
+        created_by=taken.by,
+        priority=_URGENT,
+    )
 
 
 def _check_reviewer(connection: Connection, held: Review, who: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.errors import InspectionError
 from models.inspection.allocate import Mandatory
 from models.inspection.caps import Ground
 from models.inspection.plan import Period
@@ -54,7 +58,12 @@ def told(
     body: Who,
     period: Period | None = None,
 ) -> Population:
-    """Return who may be drawn for a plan, as a body tells it or the lists do."""
+    """Return who may be drawn for a plan, as a body tells it or the lists do.
+
+    Raises :class:`InspectionError` where somebody is named twice, and as :func:`.population` does.
+    """
+    _refuse_twice("mandatory", [one.subject_id for one in body.mandatory])
+    _refuse_twice("exempt", [one.subject_id for one in body.exempt])
     return population(
         connection,
         service,
@@ -64,3 +73,11 @@ def told(
         exempt={one.subject_id: one.ground for one in body.exempt},
         period=period,
     )
+
+
+def _refuse_twice(field: str, subjects: Sequence[str]) -> None:
+    twice = sorted(one for one, many in Counter(subjects).items() if many > 1)
+    if twice:
+        raise InspectionError(
+            f"subject {twice[0]} stands twice in '{field}'; name it once, with what applies first"
+        )

@@ -162,7 +162,7 @@ def _ended(service: Service, connection: Connection, found: Found) -> str | None
     case = repairs.of_record(connection, found.contract.name, found.record_id)
     done = repairs.acts(connection, case.id) if case else []
     try:
-        now = fates.stands(found, done, today)
+        now = fates.stands(found, done, today, steps=rulebook.procedures(connection))
         counts = countable_record(found.record, AsOf(today), purpose=Purpose.JOINT_MEASURE)
     except RecordError:
         return "所依据的记录不完整，不能计入"

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from models.errors import ConfigError
 from models.supervision.ladder import Ladder
 from models.supervision.measures import Measures
-from models.supervision.repair import Procedure
+from models.supervision.repair import InForce, Procedure
 from models.supervision.review import Terms
 from models.supervision.rulefiles import FILES, RuleKind, read
 from models.supervision.warning import Book
@@ -70,6 +70,11 @@ def measures_of(connection: Connection, on: date) -> Measures:
 def procedure(connection: Connection, on: date) -> Procedure:
     """Return the days of repair in force on a day."""
     return _in_force(connection, RuleKind.REPAIR, Procedure, on)
+
+
+def procedures(connection: Connection) -> InForce:
+    """Return what tells the days of repair in force on a day, while the connection is open."""
+    return cache(lambda on: procedure(connection, on))
 
 
 def terms(connection: Connection, on: date) -> Terms:

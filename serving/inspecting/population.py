@@ -101,12 +101,12 @@ def population(
         InspectionError: There is no list, a matter is not published, somebody has no grade that
             still holds, or is named and cannot be drawn.
     """
+    plan = declared.plan
     told = (
         _listed(connection, service, declared, mandatory)
         if members is None
-        else Population(_inline(members), {"from": "inline"})
+        else Population(_inline(members, declared, mandatory), {"from": "inline"})
     )
-    plan = declared.plan
     days = days_of(plan, period)
     visits = elsewhere(connection, plan, days, (plan.id, "" if period is None else period.id))
     capped = _capped(told.frame, plan, used(visits.filter(~pl.col("joinable"))))
@@ -134,7 +134,20 @@ def ratios_of(service: Service, plan: Plan) -> Mapping[str, float]:
     return {grade: one.draw for grade, one in grades.items()}
 
 
-def _inline(members: Sequence[Member]) -> pl.DataFrame:
+def _inline(
+    members: Sequence[Member], declared: Declared, mandatory: Mapping[str, Mandatory]
+) -> pl.DataFrame:
+    if mandatory:
+        raise InspectionError(
+            "a population that is told inline has the list in 'mandatory' of each subject; write "
+            "it there"
+        )
+    away = [one for one in members if one.region and not one.region.startswith(declared.region)]
+    if away:
+        raise InspectionError(
+            f"{len(away)} subjects are not of region '{declared.region}', of which the plan is, "
+            f"the first {away[0].subject_id} of {away[0].region}; leave them to a plan of theirs"
+        )
     rows = [one.model_dump() for one in members]
     own = {name: POPULATION[name] for name in Member.model_fields}
     return pl.DataFrame(rows, schema=own, orient="row")
@@ -170,11 +183,16 @@ def _listed(
             f"subject {strangers[0]} is to be visited in any case and cannot be drawn for this "
             "plan; correct the list of targets, or leave it out"
         )
+    _refuse_unnamed(plan, mandatory)
     named = {one: str(why) for one, why in mandatory.items()}
     vetoed = pl.when("vetoed").then(pl.lit(str(Mandatory.VETO)))
     listed = pl.col("subject_id").replace_strict(named, default=None, return_dtype=pl.String)
     made = frame.with_columns(pl.coalesce(listed, vetoed).alias("mandatory"))
-    sources = {"decided": frame["decided"].sum(), "expired": frame["expired"].sum()}
+    sources = {
+        "graded_by_decision": frame["decided"].sum(),
+        "graded_by_list": frame.height - frame["decided"].sum(),
+        "graded_by_list_for_expired_decision": frame["expired"].sum(),
+    }
     return Population(
         made,
         {
@@ -185,6 +203,15 @@ def _listed(
             **sources,
         },
     )
+
+
+def _refuse_unnamed(plan: Plan, mandatory: Mapping[str, Mandatory]) -> None:
+    lacking = sorted(set(mandatory.values()) - {rule.list for rule in plan.mandatory})
+    if lacking:
+        raise InspectionError(
+            f"somebody is named for the list '{lacking[0]}', which the plan does not name, so that "
+            "they would be left to chance; name it in the plan's 'mandatory', or leave them out"
+        )
 
 
 def _check_settled(connection: Connection, scenario: str, targets: pl.DataFrame) -> None:

@@ -1,7 +1,8 @@
-"""Regions of lists and plans: whose they are, and who may see them."""
+"""Regions and departments of lists and plans: whose they are, and who may see them."""
 
 from __future__ import annotations
 
+from models.inspection.plan import Plan
 from serving.auth.caller import Caller, region_prefixes
 from serving.problems import Problem
 
@@ -22,6 +23,22 @@ def region_of(caller: Caller, code: str) -> str:
 def sees_above(caller: Caller, region: str) -> bool:
     """Return whether a region is within the caller's, or the caller's within it."""
     return caller.sees_region(region) or any(one.startswith(region) for one in caller.regions)
+
+
+def takes_part(caller: Caller, plan: Plan) -> bool:
+    """Return whether a department of the plan is among the caller's."""
+    return any(caller.sees_department(one) for one in plan.departments)
+
+
+def refuse_apart(caller: Caller, plan: Plan) -> None:
+    """Raise a problem 403 where the plan is of other departments alone."""
+    if not takes_part(caller, plan):
+        raise Problem(
+            403,
+            "outside-scope",
+            f"the plan is of {', '.join(plan.departments)}, and this caller's departments are "
+            f"{', '.join(caller.departments)}; name one of them",
+        )
 
 
 def prefix_of(code: str) -> str:

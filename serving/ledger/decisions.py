@@ -262,6 +262,9 @@ def earlier(
     """Return the decision that each subject had before a day, and the one that stands of that day.
 
     Columns: :data:`EARLIER`; ``today`` tells the two apart. A subject without either has no row.
+    The grade is the one that a review changed it to, where one did. What a review annulled is
+    passed over; of the day itself it is there, to be replaced, without the digest by which it could
+    stand again.
     """
     found = connection.execute(
         text(EARLIER_OF.format(table=_table(role).__tablename__)),
@@ -271,19 +274,27 @@ def earlier(
 
 
 EARLIER_OF: Final = """
-select s.id as subject_id, d.id::text as id, d.as_of, d.grade, d.warn, d.valid_until,
-       array(select jsonb_array_elements_text(d.vetoes)) as vetoes, d.inputs_digest,
+select s.id as subject_id, d.id::text as id, d.as_of, coalesce(w.grade, d.grade) as grade, d.warn,
+       d.valid_until, array(select jsonb_array_elements_text(d.vetoes)) as vetoes,
+       case when w.outcome = 'annulled' then null else d.inputs_digest end as inputs_digest,
        b.scenario_digest, b.bundle_digest, d.previous::text as previous,
        d.inbox_mark as mark, d.as_of = :day as today
 from unnest(cast(:subjects as text[])) as s(id)
 cross join lateral (
     (select * from {table} d where d.scenario = :scenario and d.subject_id = s.id
-        and d.as_of < :day order by as_of desc, inbox_mark desc, seq desc limit 1)
+        and d.as_of < :day
+        and not exists (select from review r join review_act a on a.review_id = r.id
+                        where r.decision = d.id and a.outcome = 'annulled')
+        order by as_of desc, inbox_mark desc, seq desc limit 1)
     union all
     (select * from {table} d where d.scenario = :scenario and d.subject_id = s.id
         and d.as_of = :day order by inbox_mark desc, seq desc limit 1)
 ) as d
 join basis b on b.id = d.basis
+left join lateral (
+    select a.outcome, a.grade from review r join review_act a on a.review_id = r.id
+    where r.decision = d.id and a.outcome in ('annulled', 'changed') order by a.id desc limit 1
+) as w on true
 """
 """What :func:`earlier` asks, of the table that its name is put in."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Connection, Index, LargeBinary, insert, selec
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.inspection.pool import Pool
-from models.inspection.record import DrawRecord, parsed
+from models.inspection.record import parsed
 from models.inspection.seed import Commitment, Seed
 from serving.ledger.base import Base
 from serving.ledger.copying import copied, copy_rows
@@ -40,6 +40,26 @@ class PoolRow(Base):
     population: Mapped[bytes] = mapped_column(LargeBinary)
     commitment: Mapped[str]
     made_with: Mapped[str]
+
+
+class StrataRow(Base):
+    """What the labels of a pool stand for, sealed."""
+
+    __tablename__ = "inspection_strata"
+
+    plan_id: Mapped[str] = mapped_column(primary_key=True)
+    period: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class StrataToldRow(Base):
+    """What the labels of a pool stand for, as it is published when its period is closed."""
+
+    __tablename__ = "inspection_strata_told"
+
+    plan_id: Mapped[str] = mapped_column(primary_key=True)
+    period: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[str]
 
 
 class SeedRow(Base):
@@ -119,8 +139,9 @@ def keep_pool(
     population: pl.DataFrame,
     commitment: Commitment,
     made_with: str,
+    strata: bytes,
 ) -> None:
-    """Keep a pool that is frozen, once."""
+    """Keep a pool that is frozen, once; ``strata`` is the sealed key to its labels."""
     values = {
         "plan_id": plan_id,
         "period": period,
@@ -130,6 +151,8 @@ def keep_pool(
         "made_with": made_with,
     }
     connection.execute(insert(PoolRow).values(values))
+    named = {"plan_id": plan_id, "period": period, "sealed": strata}
+    connection.execute(insert(StrataRow).values(named))
 
 
 def frozen(connection: Connection, plan_id: str, period: str) -> Frozen | None:
@@ -159,6 +182,26 @@ def population(connection: Connection, plan_id: str, period: str) -> pl.DataFram
     return None if found is None else unpacked(found)
 
 
+def sealed_strata(connection: Connection, plan_id: str, period: str) -> bytes | None:
+    """Return the sealed key to the labels of a pool; ``None`` where it was frozen without."""
+    row = StrataRow
+    asked = select(row.sealed).where(row.plan_id == plan_id, row.period == period)
+    return connection.execute(asked).scalar()
+
+
+def keep_told_strata(connection: Connection, plan_id: str, period: str, *, content: str) -> None:
+    """Keep the key to the labels of a pool as it is published, once."""
+    values = {"plan_id": plan_id, "period": period, "content": content}
+    connection.execute(insert(StrataToldRow).values(values))
+
+
+def told_strata(connection: Connection, plan_id: str, period: str) -> str | None:
+    """Return the published key to the labels of a pool; ``None`` before it is closed."""
+    row = StrataToldRow
+    asked = select(row.content).where(row.plan_id == plan_id, row.period == period)
+    return connection.execute(asked).scalar()
+
+
 def keep_seed(connection: Connection, plan_id: str, period: str, seed: Seed) -> None:
     """Keep the seed of a frozen pool, once."""
     values = {"plan_id": plan_id, "period": period, "content": seed.model_dump_json()}
@@ -174,10 +217,10 @@ def seed(connection: Connection, plan_id: str, period: str) -> Seed | None:
 
 
 def keep_draw(
-    connection: Connection, plan_id: str, period: str, *, record: DrawRecord, lines: pl.DataFrame
+    connection: Connection, plan_id: str, period: str, *, record: str, lines: pl.DataFrame
 ) -> None:
-    """Keep a draw, once: its record, and the line of everybody (the columns of a line)."""
-    connection.execute(insert(DrawRow).values(plan_id=plan_id, period=period, record=record.text()))
+    """Keep a draw, once: the text of its record, and everybody's line (the columns of a line)."""
+    connection.execute(insert(DrawRow).values(plan_id=plan_id, period=period, record=record))
     named = lines.with_columns(plan_id=pl.lit(plan_id), period=pl.lit(period))
     copy_rows(connection, LineRow, named.select(*_KEY, *DrawnLine.__slots__))
 
@@ -215,15 +258,29 @@ def chosen(connection: Connection, plan_id: str, period: str) -> pl.DataFrame:
 
 
 def graded(connection: Connection, scenario: str, on: date) -> pl.DataFrame:
-    """Return the last decision of each subject as of a day; see :data:`GRADED`."""
+    """Return the last decision of each subject as of a day; see :data:`GRADED`.
+
+    Of whom a review annulled it there is none; a grade that a review changed is the changed one.
+    """
     told = {"scenario": scenario, "day": on}
     return copied(connection, f"copy ({_GRADED}) to stdout (format csv)", told, schema=GRADED)
 
 
 _KEY: Final = ("plan_id", "period")
 _GRADED: Final = """
-select distinct on (subject_id) subject_id, grade, probability,
-    (jsonb_array_length(vetoes) > 0)::text, (valid_until < %(day)s)::text
-from decision where scenario = %(scenario)s and as_of <= %(day)s
-order by subject_id, as_of desc, inbox_mark desc, seq desc
+with reviewed as (
+    select distinct on (r.decision) r.decision, a.outcome, a.grade
+    from review r join review_act a on a.review_id = r.id
+    where a.outcome in ('annulled', 'changed') order by r.decision, a.id desc
+)
+select d.subject_id, coalesce(w.grade, d.grade), d.probability, d.vetoed, d.expired
+from (
+    select distinct on (subject_id) id, subject_id, grade, probability,
+        (jsonb_array_length(vetoes) > 0)::text as vetoed, (valid_until < %(day)s)::text as expired
+    from decision where scenario = %(scenario)s and as_of <= %(day)s
+    order by subject_id, as_of desc, inbox_mark desc, seq desc
+) as d
+left join reviewed w on w.decision = d.id
+where w.outcome is distinct from 'annulled'
+order by d.subject_id
 """

@@ -56,6 +56,7 @@ class InboxRow(Base):
     __table_args__ = (
         Index("ix_inbox_waiting", "seq", postgresql_where=text("merged_at is null")),
         Index("ix_inbox_subject_id", "subject_id"),
+        Index("ix_inbox_table_version", "table_name", "lake_version"),
         Index(
             "ix_inbox_subject_waiting",
             *("subject_id", "seq"),

@@ -7,12 +7,15 @@ where it is about a day before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from serving.ledger import reviews
+from serving.ledger.reviews import Conclusion
 
 POINTS: Final = 100
 """Days of one scenario's grades that are shown at most."""
@@ -20,7 +23,11 @@ POINTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The decision of a day that stood in the end, as far as it was known."""
+    """The decision of a day that stood in the end, as far as it was known.
+
+    ``reviewed`` is what a person made of it, whenever that was: nobody is to take for current what
+    is annulled by now.
+    """
 
     id: UUID
     scenario: str
@@ -35,6 +42,12 @@ class Point:
     action: str | None
     region: str | None
     made_at: datetime
+    reviewed: Conclusion | None = None
+
+    @property
+    def annulled(self) -> bool:
+        """Tell whether a review annulled it."""
+        return self.reviewed is not None and self.reviewed.outcome == "annulled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,9 @@ def grades(
     asked = {"subject": subject, "on": on, "before": before, "limit": limit}
     rows = connection.execute(_GRADES, asked).mappings()
     found = [_point({str(name): value for name, value in row.items()}) for row in rows]
+    said = reviews.concluded(connection, [one.id for one in found])
     later = connection.execute(_LATER, asked).scalar_one()
-    return Grades(tuple(found), later)
+    return Grades(tuple(replace(one, reviewed=said.get(one.id)) for one in found), later)
 
 
 def cohort(
@@ -67,7 +81,8 @@ def cohort(
 ) -> list[tuple[float, str]]:
     """Return risk score and grade of the decisions that stood of subjects on a day.
 
-    A subject is left out whose decision was no longer valid on ``valid_on``, or who has none.
+    A subject is left out whose decision was no longer valid on ``valid_on`` or is annulled, or who
+    has none.
     """
     asked = {
         "scenario": scenario,
@@ -156,13 +171,15 @@ _COHORT: Final = text(
 select d.risk_score, d.grade
 from unnest(cast(:subjects as text[])) as s(id)
 cross join lateral (
-    select d.risk_score, d.grade, d.valid_until from decision d
+    select d.id, d.risk_score, d.grade, d.valid_until from decision d
     where d.scenario = :scenario and d.subject_id = s.id and d.as_of <= :on
       and d.made_at < :before
     order by d.as_of desc, d.inbox_mark desc, d.seq desc
     limit 1
 ) as d
 where d.valid_until >= :valid_on
+  and not exists (select from review r join review_act a on a.review_id = r.id
+                  where r.decision = d.id and a.outcome = 'annulled')
 """
 )
 _MARKS: Final = text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -73,6 +73,17 @@ class ReviewActRow(Base):
     outcome: Mapped[str | None]
     grade: Mapped[str | None]
     reason: Mapped[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """How the last review of a decision ended; ``grade`` is null unless it was changed."""
+
+    review: int
+    outcome: str
+    grade: str | None
+    reason: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,33 @@ def annulled(connection: Connection, decisions: Collection[UUID]) -> set[UUID]:
         .where(ReviewActRow.outcome == "annulled", ReviewRow.decision == func.any(list(decisions)))
     )
     return set(connection.execute(asked).scalars())
+
+
+def concluded(connection: Connection, decisions: Collection[UUID]) -> dict[UUID, Conclusion]:
+    """Return what the last review that ended with an outcome says of each decision, where one did.
+
+    That a decision is upheld leaves what an earlier review made of it as it was.
+    """
+    if not decisions:
+        return {}
+    query = (
+        select(
+            ReviewRow.decision,
+            *(ReviewRow.id, ReviewActRow.outcome, ReviewActRow.grade),
+            *(ReviewActRow.reason, ReviewActRow.at),
+        )
+        .join(ReviewActRow, ReviewActRow.review_id == ReviewRow.id)
+        .where(ReviewActRow.outcome.is_not(None), ReviewRow.decision == func.any(list(decisions)))
+        .order_by(ReviewActRow.id)
+    )
+    made: dict[UUID, Conclusion] = {}
+    for decision, *rest in connection.execute(query):
+        one = Conclusion(*rest)
+        before = made.get(decision)
+        if one.outcome == "upheld" and before is not None:
+            one = replace(one, outcome=before.outcome, grade=before.grade)
+        made[decision] = one
+    return made
 
 
 def handlers(connection: Connection, decision: UUID) -> set[str]:

@@ -65,7 +65,7 @@ def grades(view: View, found: Grades) -> dict[str, object]:
     made: dict[str, list[dict[str, object]]] = {}
     for point in _points(view, found):
         told = {k: v for k, v in asdict(point).items() if k not in {"scenario", "region"}}
-        valid = point.valid_until >= view.on
+        valid = point.valid_until >= view.on and not point.annulled
         made.setdefault(point.scenario, []).append({**told, "valid": valid})
     return {
         "scenarios": [
@@ -77,11 +77,11 @@ def grades(view: View, found: Grades) -> dict[str, object]:
 
 
 def standing(view: View, found: Grades) -> dict[str, Point]:
-    """Return the decision of each scenario that stands on the day."""
+    """Return the decision of each scenario that stands on the day; none where it was annulled."""
     made: dict[str, Point] = {}
     for point in _points(view, found):
         made.setdefault(point.scenario, point)
-    return made
+    return {name: one for name, one in made.items() if not one.annulled}
 
 
 def reasons(connection: Connection, points: Mapping[str, Point]) -> dict[str, Content | None]:

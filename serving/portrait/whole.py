@@ -11,6 +11,7 @@ from models.features.spec import KEYS
 from models.risk.explain import Explanation
 from models.supervision.repair import Status, status
 from serving import fates
+from serving.handling import rulebook
 from serving.ledger import portraits, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.portraits import Grades
@@ -136,6 +137,7 @@ def _decided(
 def _cases(view: View, connection: Connection, found: Counted) -> Mapping[tuple[str, str], Status]:
     """Return where the records stand that something was done to."""
     made: dict[tuple[str, str], Status] = {}
+    steps = rulebook.procedures(connection)
     cases = repairs.listing(connection, regions=("",), subject=view.subject, limit=_CASES)
     for case in cases:
         key = (case.table_name, case.record_id)
@@ -145,5 +147,5 @@ def _cases(view: View, connection: Connection, found: Counted) -> Mapping[tuple[
         if rows.is_empty():
             continue
         acts = fates.acts_of(repairs.acts(connection, case.id))
-        made[key] = status(rows.row(0, named=True), acts, view.on)
+        made[key] = status(rows.row(0, named=True), acts, view.on, steps=steps)
     return made

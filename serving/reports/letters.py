@@ -8,7 +8,7 @@ from datetime import date
 from typing import Final
 
 from models.codes.masking import mask_text
-from models.supervision.repair import Procedure, Status, procedure
+from models.supervision.repair import Procedure, Status
 
 _FACTS: Final = (
     ("document_number", "决定文书号"),
@@ -30,19 +30,18 @@ class Letters:
     repair_notice: str
 
 
-def letters(
-    record: Mapping[str, object], now: Status, *, steps: Procedure | None = None
-) -> Letters:
-    """Return the two texts of a record; numbers of persons in them are starred.
+def letters(record: Mapping[str, object], now: Status, *, steps: Procedure) -> Letters:
+    """Return the two texts of a record, by the procedure that holds when they are served.
 
-    A day that the record's rule does not know is said to be none, never left out.
+    Numbers of persons in them are starred. A day that the record's rule does not know is said to be
+    none, never left out.
     """
     facts = "\n".join(
         f"{title}：{mask_text(str(record[name]))}"
         for name, title in _FACTS
         if record.get(name) is not None
     )
-    return Letters(_of_decision(facts, now), _of_repair(facts, now, steps or procedure()))
+    return Letters(_of_decision(facts, now), _of_repair(facts, now, steps))
 
 
 def _of_decision(facts: str, now: Status) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 import polars as pl
@@ -12,8 +13,9 @@ from models.errors import BundleError, LakeMissingError, ModelError, XinjianErro
 from models.features.reference import Reference
 from models.records.reading import MemoryRecords
 from models.scenarios import Scenario
-from serving.ledger import decisions, explanations, inbox
+from serving.ledger import decisions, explanations, inbox, reviews
 from serving.ledger.decisions import EARLIER, Decision
+from serving.ledger.engine import Connection
 from serving.runtime.forgetting import amended
 from serving.runtime.gather import laid_over, stored
 from serving.runtime.live import Live, ready
@@ -111,6 +113,7 @@ def _replay(service: Service, decision: Decision) -> Replay:
             contracts=runtime.contracts,
         )
         before = decisions.find(connection, decision.previous) if decision.previous else None
+        before = _as_reviewed(connection, before, decision.made_at)
     own = {t: at for t, at in decision.data_versions.items() if t in live.scenario.tables}
     frames = stored(runtime.lake, [decision.subject_id], own)
     records = laid_over(frames, fresh, live.scenario)
@@ -153,6 +156,18 @@ def _declared(service: Service, decision: Decision) -> Scenario:
     if content is None:
         raise ModelError(f"the declaration {decision.scenario_digest[:12]} is not in the ledger")
     return Scenario.model_validate_json(content)
+
+
+def _as_reviewed(
+    connection: Connection, before: Decision | None, at: datetime
+) -> Decision | None:
+    """Return a decision with the grade that stood at an instant: a review may have changed it."""
+    if before is None:
+        return None
+    said = reviews.concluded(connection, [before.id]).get(before.id)
+    if said is None or said.grade is None or said.at > at:
+        return before
+    return replace(before, grade=said.grade)
 
 
 def _earlier(before: Decision | None) -> pl.DataFrame:

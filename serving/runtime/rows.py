@@ -40,7 +40,8 @@ def made(
     """Decide rows of features, and return them as the ledger keeps them, in their order.
 
     Besides the ledger's columns there is ``stands``: the decision of the day is this one already,
-    whose ``id`` it has. ``before`` is the grade that stood until now, null for none.
+    whose ``id`` it has. ``before`` is the grade that stood until now, null for none; ``anew`` tells
+    that it replaces what a review annulled.
     """
     previous = earlier.filter(~pl.col("today"))
     decided = decide(
@@ -67,6 +68,7 @@ def made(
         pl.when("stands").then("replaces").otherwise(ids).alias("id"),
         pl.when("stands").then(None).otherwise("replaces").alias("replaces"),
         pl.coalesce("_grade", "_grade_before").alias("before"),
+        (pl.col("replaces").is_not_null() & pl.col("_inputs").is_null()).alias("anew"),
         pl.lit(live.scenario.id).alias("scenario"),
         pl.lit(str(basis.id)).alias("basis"),
         pl.lit(mark, pl.Int64).alias("inbox_mark"),
@@ -76,11 +78,13 @@ def made(
 
 def to_store(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of :func:`made` that do not stand already, with the ledger's columns."""
-    return rows.filter(~pl.col("stands")).drop("stands", "before")
+    return rows.filter(~pl.col("stands")).drop("stands", "before", "anew")
 
 
 def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[NewChange]:
     """Return what partners are to be told: another grade than before, or a first one that warns.
+
+    What replaces an annulled decision they are told of in any case.
 
     ``new`` are the decisions that were not there yet; null takes all that do not stand already.
     """
@@ -102,7 +106,7 @@ def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[
             },
             at=at,
         )
-        for row in rows.filter(~pl.col("stands") & (differs | first)).iter_rows(named=True)
+        for row in rows.filter(~pl.col("stands") & (differs | first | pl.col("anew"))).iter_rows(named=True)
         if new is None or UUID(row["id"]) in new
     ]
 

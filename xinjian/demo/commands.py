@@ -114,7 +114,10 @@ def inspect(scenario: Annotated[str, typer.Argument(help="Scenario to draw by.")
         if found is None:
             raise ConfigError("no demonstration is running; start it with xinjian demo")
         held = inspection.keys(service, folder)
-    verified = inspection.carry_out(found.address, held, scenario)
+        known = inspection.decided(service, scenario)
+        listed = inspection.targets(service.runtime.lake, known)
+    others = known.head(inspection.MOST_TARGETS).to_dicts()
+    verified = inspection.carry_out(found.address, held, scenario, listed=listed, others=others)
     typer.echo(f"verified: {verified}")
 
 

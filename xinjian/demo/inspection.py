@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
+import polars as pl
 
 from models.errors import ConfigError
+from models.records.lake import Lake
+from models.scenarios.cohort import REGISTER
 from models.time import SHANGHAI
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "演示用随机值（实际使用须为事后公布的公开随机源）"
 _INSPECTORS: Final = 60
+MOST_TARGETS: Final = 20_000
+"""Targets of the plan: a list goes in one request, whose body is limited."""
 _KEY_DAYS: Final = 7
 
 
@@ -38,11 +44,18 @@ def keys(service: Service, folder: Path) -> dict[str, str]:
 
 def _key(service: Service, path: Path, name: str, roles: set[Any]) -> str:
     from serving.auth import issuing
+    from serving.auth.caller import Purpose
     from serving.ledger.audit import SYSTEM
 
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
-    wish = issuing.Wish(f"demo-{name}", frozenset(roles), ("",), days=_KEY_DAYS)
+    wish = issuing.Wish(
+        f"demo-{name}",
+        frozenset(roles),
+        regions=("",),
+        purposes=(Purpose.SUPERVISION, Purpose.INSPECTION, Purpose.WARNING),
+        days=_KEY_DAYS,
+    )
     _, text = issuing.issue(service, SYSTEM, wish=wish)
     path.touch(stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
     path.write_text(text, encoding="utf-8")
@@ -75,10 +88,47 @@ def declared(scenario: str, today: date) -> dict[str, Any]:
     }
 
 
-def carry_out(address: str, held: Mapping[str, str], scenario: str) -> dict[str, Any]:
+def decided(service: Service, scenario: str) -> pl.DataFrame:
+    """Return who was decided upon: ``subject_id``, ``grade``, ``probability``."""
+    from serving.ledger import draws
+
+    with service.ledger.begin() as connection:
+        found = draws.graded(connection, scenario, service.today())
+    return found.select("subject_id", "grade", "probability")
+
+
+def targets(lake: Lake, known: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return those decided upon as a list of targets, of the largest city where they are many.
+
+    Whom the register does not place is not listed.
+    """
+    columns = ("subject_id", "name", "status", "region", "industry")
+    register = lake.scan(REGISTER).select(columns).drop_nulls(["status", "region"]).collect()
+    found = register.join(known, on="subject_id", how="semi")
+    if len(found) > MOST_TARGETS:
+        city = pl.col("region").str.head(4)
+        found = found.filter(city == found.select(city.mode().sort().first()).item())
+    return found.head(MOST_TARGETS).to_dicts()
+
+
+def carry_out(
+    address: str,
+    held: Mapping[str, str],
+    scenario: str,
+    *,
+    listed: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
     """Carry a plan out up to its teams, and return what the public verification says.
 
     What stands already is left as it is, so that this may be cut off and called again.
+
+    Args:
+        address: Where the service answers.
+        held: Keys of the drafter and the chief.
+        scenario: Whose decisions say how likely each target is to be drawn.
+        listed: The list of targets, graded by their decisions.
+        others: Whom to draw from where there is no list.
 
     Raises:
         ConfigError: The service refuses a step; the message is its own.
@@ -95,7 +145,10 @@ def carry_out(address: str, held: Mapping[str, str], scenario: str) -> dict[str,
             office.ask("chief", "/v1/plans/demo/approve", digest=digest)
             state = "approved"
         if state == "approved":
-            office.ask("drafter", "/v1/plans/demo/freeze", sources=[SOURCE])
+            if listed:
+                office.ask("drafter", "/v1/pools/targets", rows=listed)
+            inline = {} if listed else {"population": others}
+            office.ask("drafter", "/v1/plans/demo/freeze", sources=[SOURCE], **inline)
             state = "frozen"
         if state == "frozen":
             at = datetime.now(UTC).isoformat()
@@ -115,7 +168,9 @@ class _Office:
 
     def state(self) -> str | None:
         answer = self.client.get("/v1/plans/demo", headers=self._key("chief"))
-        return None if answer.status_code == 404 else str(self._told(answer)["state"])
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        return str(self._told(answer)["periods"][0]["state"])
 
     def read(self, path: str) -> dict[str, Any]:
         return self._told(self.client.get(path, headers=self._key("chief")))

@@ -91,7 +91,7 @@ def _onward(home: Path, scenarios: Sequence[str], more: tuple[str, ...] = ()) ->
 def _reading(home: Path) -> list[Step]:
     folder = home / TEXTS
     table, base = folder / "labelled.parquet", folder / "base"
-    small = ("--layers=2", "--hidden=128", "--heads=2", "--inner=256", "--steps=40")
+    small = ("--layers=2", "--hidden=128", "--heads=2", "--inner=256", "--steps=20")
     return [
         Step("texts", "整理已标注文本", ("demo", "texts"), needs=("import",)),
         Step(

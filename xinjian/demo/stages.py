@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.publication import Registered
     from training.registry import Tracker
 
-_TEXTS: Final = 1500
+_TEXTS: Final = 1000
 _SEED: Final = 7
 _REASON: Final = "演示：首个模型"
 

@@ -31,6 +31,8 @@ from models.records.lake.write import (
 
 ATTEMPTS = 30
 """Times a write is tried again after another writer was faster."""
+UNMADE = -1
+"""The version of a table that nobody has filled yet, for ``base``."""
 _LEAST_KEEP = timedelta(hours=1)
 
 
@@ -217,7 +219,9 @@ class Lake:
 
     # Writing
 
-    def merge(self, table: str, frame: pl.DataFrame, *, fill: bool = False) -> Merged:
+    def merge(
+        self, table: str, frame: pl.DataFrame, *, fill: bool = False, base: int | None = None
+    ) -> Merged:
         """Bring the rows of ``frame`` into ``table`` by ``record_id``, in one atomic commit.
 
         A new id is appended. A known one whose content differs replaces the stored row; it is then
@@ -227,13 +231,15 @@ class Lake:
         nothing. With ``fill`` the stored row stays
         and only its nulls are filled. A column that ``frame`` lacks is left as stored; a column the
         table lacks is added. The first merge creates the table: by subject, or, when the frame has
-        no ``subject_id``, by record.
+        no ``subject_id``, by record. With ``base``, the version (or :data:`UNMADE`) on which the
+        writer chose the rows, nothing is written to a table that has another one by then.
 
         The cost is one read of the table's ``record_id`` column, the rows written, and the files
         that lose a row.
 
         Raises RecordError for records the lake cannot keep, LakeError for a changed column type or
-        failing storage, LakeConflictError when other writers were faster time after time.
+        failing storage, LakeConflictError when other writers were faster time after time, or once
+        where there is a ``base``.
         """
         check_table_name(table)
         rows = storable(frame)
@@ -241,12 +247,12 @@ class Lake:
         with self._shelf.writing(table):
             for attempt in range(ATTEMPTS):
                 try:
-                    return self._merge(table, rows, fill=fill)
+                    return self._merge(table, rows, fill=fill, at=base)
                 except ConflictError:
                     _wait(attempt)
         raise _lost(table)
 
-    def amend(self, table: str, frame: pl.DataFrame) -> Merged:
+    def amend(self, table: str, frame: pl.DataFrame, *, base: int | None = None) -> Merged:
         """Bring columns of known records into ``table`` by ``record_id``, in one atomic commit.
 
         As :meth:`merge`, but ``frame`` states nothing except its own columns: it needs no subject,
@@ -260,13 +266,14 @@ class Lake:
         with self._shelf.writing(table):
             for attempt in range(ATTEMPTS):
                 try:
-                    return self._amend(table, rows)
+                    return self._amend(table, rows, at=base)
                 except ConflictError:
                     _wait(attempt)
         raise _lost(table)
 
-    def _amend(self, table: str, rows: pl.DataFrame) -> Merged:
+    def _amend(self, table: str, rows: pl.DataFrame, *, at: int | None) -> Merged:
         base = self._shelf.opened(table)
+        _check_base(table, base.version(), at)
         snapshot = take_snapshot(self._place, table, base)
         change = difference(snapshot, rows, fill=False, grow=False)
         if change.fresh.is_empty():
@@ -274,8 +281,9 @@ class Lake:
         says = {"xinjian": "amend", "inserted": 0, "updated": change.updated}
         return _merged(change, commit(self._place, base, draft_merge(snapshot, change), says))
 
-    def _merge(self, table: str, rows: pl.DataFrame, *, fill: bool) -> Merged:
+    def _merge(self, table: str, rows: pl.DataFrame, *, fill: bool, at: int | None) -> Merged:
         base = open_delta(self._place, table)
+        _check_base(table, UNMADE if base is None else base.version(), at)
         if base is None:
             note = Note(table, self.buckets, SUBJECT if SUBJECT in rows.columns else KEY)
             change = first_rows(rows, self._place.at(table))
@@ -348,6 +356,14 @@ def _lost(table: str) -> LakeConflictError:
         f"other writers of table {table!r} were faster {ATTEMPTS} times; nothing of this write was "
         "kept, repeat it when fewer write"
     )
+
+
+def _check_base(table: str, version: int, base: int | None) -> None:
+    if base is not None and version != base:
+        raise LakeConflictError(
+            f"table {table!r} is at version {version}, no longer at {base}, for which this write "
+            "was made; nothing of it was kept, look at the table again and repeat it"
+        )
 
 
 def _merged(change: Difference, version: int) -> Merged:

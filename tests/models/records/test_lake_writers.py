@@ -225,6 +225,38 @@ def test_a_writer_that_always_loses_says_so(
         lake.merge("event", one("b", n=1))
 
 
+def test_a_write_made_for_one_version_is_not_done_to_another(tmp_path: Path) -> None:
+    lake, other = Lake.open(tmp_path, buckets=1), Lake.open(tmp_path)
+    assert lake.merge("event", one("a", n=1), base=store.UNMADE).version == 0
+    assert lake.merge("event", one("a", n=1), base=0).version == 0, "what says nothing new"
+    other.merge("event", one("b", n=1))
+    for base in (store.UNMADE, 0):
+        with pytest.raises(LakeConflictError, match=f"version 1, no longer at {base}, for which"):
+            lake.merge("event", one("c", n=1), base=base)
+        with pytest.raises(LakeConflictError, match="look at the table again"):
+            lake.amend("event", one("a", n=2).select("record_id", "n"), base=base)
+    assert lake.amend("event", one("a", n=2).select("record_id", "n"), base=1).version == 2
+    assert lake.merge("event", one("c", n=1), fill=True, base=2).version == 3
+    assert lake.scan("event").sort("record_id").select("n").collect()["n"].to_list() == [2, 1, 1]
+
+
+def test_a_writer_that_was_overtaken_at_its_commit_looks_at_its_base_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, other = Lake.open(tmp_path, buckets=1), Lake.open(tmp_path)
+    lake.merge("event", one("a", n=1))
+
+    def overtaken(*_: object) -> int:
+        monkeypatch.undo()
+        other.merge("event", one("a", n=2))
+        raise ConflictError
+
+    monkeypatch.setattr(store, "commit", overtaken)
+    with pytest.raises(LakeConflictError, match="no longer at 0"):
+        lake.merge("event", one("a", n=3), base=0)
+    assert lake.scan("event").collect()["n"].to_list() == [2]
+
+
 def test_processes_that_create_a_lake_agree_on_its_buckets(tmp_path: Path) -> None:
     first, second = Lake.open(tmp_path), Lake.open(tmp_path, buckets=7)
     third = Lake.open(tmp_path)

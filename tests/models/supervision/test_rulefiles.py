@@ -7,9 +7,11 @@ import pytest
 
 from models.errors import CodeError, ConfigError
 from models.records.contracts import CONTRACTS
-from models.records.publicity import DEFAULT_RULES
+from models.records.publicity import DEFAULT_RULES, default_rules
+from models.supervision import report
 from models.supervision.dated import Grounded
 from models.supervision.ladder import Ladder
+from models.supervision.listing import Listings
 from models.supervision.measures import Measures
 from models.supervision.review import MACHINE, terms
 from models.supervision.rulefiles import FILES, RuleKind, check_all, check_file, read, refuse_gap
@@ -20,9 +22,9 @@ def text(kind: RuleKind) -> str:
 
 
 def test_every_file_of_the_package_is_right() -> None:
-    assert check_all() == len(RuleKind) + 1
+    assert check_all() == len(RuleKind) + 2
     assert {check_file(path) for path in FILES.values()} == set(RuleKind)
-    assert check_file(DEFAULT_RULES) is None
+    assert check_file(DEFAULT_RULES) is check_file(report.FILE) is None
 
 
 @pytest.mark.parametrize("kind", RuleKind)
@@ -30,11 +32,32 @@ def test_every_rule_says_since_when_and_on_which_ground(kind: RuleKind) -> None:
     made = read(kind, text(kind))
     rows = made.stages if isinstance(made, Ladder) else ()
     rows = made.measures if isinstance(made, Measures) else rows
+    rows = (*made.lists, *made.marked) if isinstance(made, Listings) else rows
     dated = list(rows) or [made]
     for one in dated:
         basis: object = getattr(one, "basis", ())
         assert isinstance(getattr(one, "effective_from", None), date)
         assert basis
+
+
+def test_the_books_of_publicity_and_of_reports_say_it_too() -> None:
+    for made in (default_rules(), report.outlines()):
+        assert made.effective_from <= date(2026, 11, 22)
+        assert made.basis
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [(DEFAULT_RULES, "effective_from: 2020-12-07\n"), (report.FILE, "certainty: medium\n")],
+)
+def test_a_book_without_its_day_or_certainty_is_refused(
+    tmp_path: Path, file: Path, line: str
+) -> None:
+    content = file.read_text(encoding="utf-8")
+    path = tmp_path / "r.yaml"
+    path.write_text(content.replace(line, "", 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"missing key '{line.partition(':')[0]}'"):
+        check_file(path)
 
 
 def test_a_file_that_is_no_rules_or_wrong_is_told_by_its_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from serving.auth.roles import Role
 from serving.ledger import audit, changes, decisions, feedback
 from serving.ledger.decisions import Basis
-from tests.serving.bureau import TODAY, Headers, Office, decision
+from tests.serving.bureau import TODAY, Headers, Office, decision, scenario
 from tests.serving.posts import FIRM
 
 
@@ -21,7 +21,11 @@ def decided(office: Office, number: int = 1) -> str:
     """Store a decision, let it raise its warning, and return its id."""
     row = decision(number)
     with office.service.ledger.begin() as connection:
-        basis = Basis("trial", "s", "b", {}, None)
+        declared, at = scenario(), office.clock()
+        decisions.keep_declaration(
+            connection, declared.digest, declared.canonical, scenario="trial", at=at
+        )
+        basis = Basis("trial", declared.digest, "b", {}, None)
         stored = {
             "id": UUID(str(row["id"])),
             "scenario": "trial",

@@ -39,6 +39,7 @@ OPEN = {
     ("GET", "/v1/plans/{plan_id}/record"),
     ("GET", "/v1/plans/{plan_id}/lines/{subject}"),
     ("GET", "/v1/plans/{plan_id}/publication"),
+    ("GET", "/v1/plans/{plan_id}/strata/key"),
 }
 """What nobody has to prove themselves for: each either tells nothing or is the proof itself."""
 

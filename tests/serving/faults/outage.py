@@ -115,7 +115,7 @@ class Load:
                 self.tries.append(done)
                 number += self.callers
                 if done.status != 200:
-                    self._ended.wait(0.2)
+                    self._ended.wait(0.5)
 
 
 def documents(ledger: Ledger) -> Counter[str]:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.errors import LakeConflictError
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
 from serving.auth.roles import Role
@@ -119,6 +120,52 @@ def test_a_post_after_an_import_corrects_it(service: Service, send: Send) -> Non
     assert seen(service)["fine_amount"] == 3.0
     compact(service)
     assert stored(service)["fine_amount"] == 3.0
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["a table's first rows", "a known record"])
+def test_an_import_between_a_compactions_look_and_its_commit_is_not_written_over(
+    service: Service, send: Send, monkeypatch: pytest.MonkeyPatch, *, first: bool
+) -> None:
+    record = send(fine_amount=1, remark="of the post")
+    if not first:
+        compact(service)
+        send(fine_amount=3, remark="of the post")
+    looked: list[int] = []
+
+    def look(lake: Lake, *args: object, **named: object) -> pl.DataFrame:
+        found = real(lake, *args, **named)  # pyright: ignore[reportArgumentType]
+        looked.append(found.height)
+        if len(looked) == 1:
+            imported(service, record, fine_amount=2.0)
+        return found
+
+    real = module._stored
+    monkeypatch.setattr(module, "_stored", look)
+    assert compact(service) == Compaction(1, 0)
+    told = stored(service)
+    assert (told["fine_amount"], told["remark"]) == (2.0, "of the post")
+    assert looked == [0 if first else 1, 1], "it looked again, and then nobody came between"
+
+
+def test_a_compaction_between_whose_look_and_commit_somebody_always_writes_gives_up(
+    service: Service, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = send(fine_amount=1)
+    amounts = iter(range(2, 100))
+
+    def look(lake: Lake, *args: object, **named: object) -> pl.DataFrame:
+        found = real(lake, *args, **named)  # pyright: ignore[reportArgumentType]
+        imported(service, record, fine_amount=float(next(amounts)))
+        return found
+
+    real = module._stored
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_stored", look)
+        with pytest.raises(LakeConflictError, match="repeat it"):
+            compact(service)
+    last = stored(service)["fine_amount"]
+    assert compact(service) == Compaction(1, 0), "what was not brought in waits"
+    assert stored(service)["fine_amount"] == last
 
 
 def test_what_became_of_a_record_is_kept_whatever_is_imported(

@@ -108,7 +108,9 @@ class Quarter:
         world = self.world
         world.posts += 1
         self.tables[number] = table
-        row = {**ROWS[table](number), "subject_id": self.firms[FIRST], **columns}
+        # A source's number names one record of all: said of another firm, it would move the record.
+        own = {"source_id": f"{table}-{number}-{self.firms[FIRST]}"} if table != "penalty" else {}
+        row = {**ROWS[table](number), "subject_id": self.firms[FIRST], **own, **columns}
         key = f"k-{world.posts}"
         answer = post(world.client, world.headers, row, key=key, table=table, source="t")
         assert answer.status_code == 200, answer.text
@@ -116,6 +118,23 @@ class Quarter:
         assert one["status"] == "accepted", one
         self.records[number] = str(one["record_id"])
         return self.records[number]
+
+    def repeat(self, number: int) -> None:
+        """Import a file into the lake that says a record as it was posted, and nothing of later."""
+        service, table = self.world.service, self.tables[number]
+        with service.ledger.begin() as connection:
+            found = fates.find(
+                service,
+                connection,
+                table,
+                subject=self.firms[FIRST],
+                record_id=self.records[number],
+            )
+        assert found is not None
+        said = found.row.with_columns(
+            void_from=None, void_reason=None, known_at=service.clock(), source_ref=pl.lit("t.csv#1")
+        )
+        service.runtime.lake.merge(table, said.cast(dict(found.row.schema)))
 
     def act(self, number: int, act: str) -> Response:
         """Do something to a record, the first time or the next."""
@@ -192,6 +211,14 @@ class Quarter:
             for one in told
         ]
 
+    def timeline(self) -> list[dict[str, object]]:
+        """Return what the first firm's portrait shows as its history, and what it counts."""
+        told = self._read(f"/v1/subjects/{self.firms[FIRST]}/portrait", sections="timeline")
+        told = told["timeline"]
+        rows = [{k: v for k, v in one.items() if k not in _OWN} for one in told["records"]]
+        assert told["next"] is None, "one page has them all"
+        return [told["counts"], *sorted(rows, key=str)]
+
     def known(self) -> list[dict[str, object]]:
         """Return the first firm's records as they are now, whichever way they came."""
         service = self.world.service
@@ -220,12 +247,12 @@ def _penalty(number: int) -> dict[str, object]:
 
 
 def _listing(number: int) -> dict[str, object]:
-    told = {"source_id": f"l{number}", "kind": "serious", "region": "210102"}
+    told = {"kind": "serious", "region": "210102"}
     return {**told, "happened_on": f"2023-06-{number:02}", "authority": "沈阳市市场监督管理局"}
 
 
 def _inspection(number: int) -> dict[str, object]:
-    told = {"source_id": f"i{number}", "result": "fail", "region": "210102"}
+    told = {"result": "fail", "region": "210102"}
     return {**told, "happened_on": f"2024-11-{number:02}", "authority": "沈阳市市场监督管理局"}
 
 

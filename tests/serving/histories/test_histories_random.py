@@ -36,7 +36,14 @@ GONE: Final = frozenset(
 FEW: Final = 3
 
 Told = tuple[str, str]
-HISTORIES: Final[list[Told]] = [("penalty", fate) for fate in sorted(FATES)]
+ALWAYS: Final = frozenset(
+    {"stays", "annulled", "voided by its source", "disputed", "disputed and settled"}
+)
+"""Fates of records that no term repairs, as an inspection's."""
+HISTORIES: Final[list[Told]] = [
+    *((table, fate) for table in ("penalty", "listing") for fate in sorted(FATES)),
+    *(("inspection", fate) for fate in sorted(ALWAYS)),
+]
 """Tables with the fates of their records."""
 
 histories = st.lists(st.sampled_from(HISTORIES), min_size=1, max_size=3)
@@ -77,7 +84,7 @@ def interleaved(
 
 
 def play(quarter: Quarter, fates: Mapping[int, Told], rng: Random) -> None:
-    """Let the steps come, and the inbox be emptied and decisions be made in between."""
+    """Let the steps come; in between the inbox is emptied, files are imported, all is decided."""
     for step in interleaved(quarter, fates, rng):
         step()
         chance = rng.random()
@@ -85,6 +92,8 @@ def play(quarter: Quarter, fates: Mapping[int, Told], rng: Random) -> None:
             quarter.world.compact()
         elif chance < 0.3:
             quarter.world.work()
+        elif chance < 0.5:
+            quarter.repeat(rng.choice(sorted(fates)))
 
 
 def begun(quarter: Quarter, fates: Mapping[int, Told], rng: Random) -> None:
@@ -128,6 +137,7 @@ def leaves_no_trace(world: World, told: list[Told], seed: int, ending: str) -> N
     assert all_of_it.judged() == without.judged(), (fates, seed, ending)
     assert all_of_it.drawn_from() == without.drawn_from()
     assert all_of_it.shown() == without.shown()
+    assert all_of_it.timeline() == without.timeline()
 
 
 def ends_in_one_state(world: World, told: list[Told], seeds: tuple[int, int], ending: str) -> None:
@@ -145,6 +155,7 @@ def ends_in_one_state(world: World, told: list[Told], seeds: tuple[int, int], en
     assert first.judged() == second.judged()
     assert first.drawn_from() == second.drawn_from()
     assert first.shown() == second.shown()
+    assert first.timeline() == second.timeline()
     assert standing(first) == standing(second)
 
 

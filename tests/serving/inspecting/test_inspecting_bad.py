@@ -54,7 +54,7 @@ def test_a_decision_that_has_expired_grades_nobody(office: Office, ledger: Ledge
     assert "(1 of a decision that has expired)" in answer.json()["detail"]
     decide(ledger, 7, "D", on=date(2026, 11, 23))
     made = office.freeze(population=None).json()["made_with"]
-    assert (made["decided"], made["expired"]) == (40, 0)
+    assert (made["graded_by_decision"], made["graded_by_list"]) == (40, 0)
 
 
 def test_a_grade_of_the_list_stands_in_for_an_expired_decision_and_that_is_told(
@@ -63,7 +63,8 @@ def test_a_grade_of_the_list_stands_in_for_an_expired_decision_and_that_is_told(
     ready(office, targets())
     decide(ledger, 7, "D", on=date(2026, 11, 1), valid_until=date(2026, 11, 22))
     made = office.freeze(population=None).json()["made_with"]
-    assert (made["decided"], made["expired"]) == (0, 1)
+    assert (made["graded_by_decision"], made["graded_by_list"]) == (0, 40)
+    assert made["graded_by_list_for_expired_decision"] == 1
 
 
 def test_a_target_stands_on_the_list_once(office: Office) -> None:

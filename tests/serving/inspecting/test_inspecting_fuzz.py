@@ -14,6 +14,8 @@ from schemathesis import GenerationMode
 
 from serving.auth.roles import Role
 from tests.serving.inspecting.office import PLAN, Headers, Office
+from tests.serving.inspecting.test_inspecting_trials import declare
+from tests.serving.inspecting.test_inspecting_trials import seed as assign_trial
 from tests.serving.test_openapi import Operation, Try, operations
 
 MINE = ("/v1/plans", "/v1/matters", "/v1/pools", "/v1/trials", "/v1/estimates")
@@ -24,17 +26,21 @@ MINE = ("/v1/plans", "/v1/matters", "/v1/pools", "/v1/trials", "/v1/estimates")
 def test_no_input_of_an_office_is_an_error_of_ours(
     app: FastAPI, office: Office, as_caller: Callable[..., Headers], mode: GenerationMode
 ) -> None:
-    office.sent()
+    subject = office.sent()["tasks"][0]["subject_id"]
+    assert declare(office).status_code == 201
+    assert assign_trial(office).status_code == 200
     everybody = as_caller(roles=[Role.ANALYST, Role.PUBLISHER, Role.INSPECTOR])
     mine = [one for one in operations(app) if any(path in one.label for path in MINE)]
     assert len(mine) >= 30
     for operation in mine:
-        _fire(operation, everybody, mode)
+        _fire(operation, everybody, mode, subject)
     states = {one["state"] for one in office.get(who=office.chief).json()["periods"]}
     assert states == {"drawn"}
 
 
-def _fire(operation: Operation, who: Headers, mode: GenerationMode) -> None:
+def _fire(operation: Operation, who: Headers, mode: GenerationMode, subject: str) -> None:
+    known = {"plan_id": PLAN, "trial_id": "trial_2026", "subject": subject}
+
     @settings(
         max_examples=6,
         deadline=None,
@@ -45,8 +51,7 @@ def _fire(operation: Operation, who: Headers, mode: GenerationMode) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
     def shoot(case: Try) -> None:
         named = cast("dict[str, object]", getattr(case, "path_parameters", None) or {})
-        if "plan_id" in named:
-            named["plan_id"] = PLAN
+        named.update({name: known[name] for name in known if name in named})
         answer = case.call(headers=who)
         if answer.status_code >= 500:
             pytest.fail(f"{case.as_curl_command()}\n{answer.status_code} {answer.text[:1500]}")

@@ -67,8 +67,11 @@ def ready(office: Office, rows: list[dict[str, object]], **plan: object) -> None
 
 def strata(office: Office) -> dict[str, int]:
     """Return how many of the frozen pool are in each stratum."""
+    told = office.get("/strata", who=office.drafter).json()
     pool = Pool.read(office.get("/pool", who=office.drafter).content)
-    return dict(pool.frame.group_by("stratum").len().sort("stratum").iter_rows())
+    sizes = dict(pool.frame.group_by("stratum").len().iter_rows())
+    assert {one["label"]: one["size"] for one in told} == sizes
+    return {one["name"]: one["size"] for one in told}
 
 
 def test_a_pool_is_made_of_the_list_and_the_decisions_that_stand(

@@ -69,7 +69,8 @@ def test_cron_sends_mail_about_failures_alone(
 
 
 def _cronjob(examples: Path) -> dict[str, object]:
-    return yaml.safe_load((examples / "cronjob.yaml").read_text(encoding="utf-8"))
+    path = examples.parent.parent / "serving" / "deploy" / "kubernetes" / "retrain.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def test_the_cronjob_is_one_and_never_runs_twice_at_once(examples: Path) -> None:
@@ -140,6 +141,6 @@ def test_every_exit_code_of_the_command_is_explained(examples: Path) -> None:
     page = (examples / "README.md").read_text(encoding="utf-8")
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
     assert told == {*FINE, *WRONG}
-    for name in ("crontab", "xinjian-retrain@.service", "xinjian-retrain@.timer", "cronjob.yaml"):
+    for name in ("crontab", "xinjian-retrain@.service", "xinjian-retrain@.timer"):
         assert f"`{name}`" in page
         assert (examples / name).is_file()

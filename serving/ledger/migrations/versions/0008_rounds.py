@@ -1,4 +1,4 @@
-"""Rounds: joint visits, trials, and drawn lines found without reading those of everybody."""
+"""Rounds: joint visits, trials, labels of strata, and drawn lines found without reading those of everybody."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def upgrade() -> None:
     )
     _create_visits()
     _create_trials()
+    _create_strata()
     for table in (
-        "inspection_visit",
+        *("inspection_visit", "inspection_strata", "inspection_strata_told"),
         *("inspection_trial", "inspection_trial_seed", "inspection_trial_result"),
     ):
         append_only(op, table)
@@ -85,3 +86,9 @@ def _create_trials() -> None:
         "inspection_trial_result",
         ["trial_id", "unit_id", "id"],
     )
+
+
+def _create_strata() -> None:
+    sealed = sa.Column("sealed", sa.LargeBinary(), nullable=False)
+    op.create_table("inspection_strata", _key("plan_id"), _key("period"), sealed)
+    op.create_table("inspection_strata_told", _key("plan_id"), _key("period"), _text("content"))

@@ -12,13 +12,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Index a subject's waiting records, so that those in the lake already cost nothing."""
+    """Index waiting records by subject and by table: those in the lake already cost nothing."""
     op.create_index(
         "ix_inbox_subject_waiting",
         "inbox",
         ["subject_id", "seq"],
         postgresql_where=sa.text("merged_at is null"),
     )
+    op.create_index("ix_inbox_table_version", "inbox", ["table_name", "lake_version"])
 
 
 def downgrade() -> None:
