@@ -104,6 +104,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(XinjianError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -119,9 +120,7 @@ def response(problem: Problem) -> JSONResponse:
     }
     if problem.errors is not None:
         content["errors"] = [one.model_dump() for one in problem.errors]
-    return _Plain(
-        content, status_code=problem.status, media_type=MEDIA, headers=problem.headers
-    )
+    return _Plain(content, status_code=problem.status, media_type=MEDIA, headers=problem.headers)
 
 
 def of_error(error: XinjianError) -> Problem:
@@ -207,6 +206,24 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     kind = kinds.get(error.status_code, status.phrase.lower().replace(" ", "-"))
     return response(
         Problem(error.status_code, kind, detail[: 4 * _SHOWN], headers=error.headers or {})
+    )
+
+
+async def _no_text(request: Request, error: Exception) -> JSONResponse:
+    """Tell who sent half a character (a lone surrogate), which JSON can write and no text can hold.
+
+    Nothing here makes one, so it is the caller's, wherever it is met first.
+    """
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - registered for this class alone
+    if error.reason != "surrogates not allowed":
+        return await _unexpected(request, error)
+    half = error.object[error.start : error.start + 1]
+    return response(
+        Problem(
+            422,
+            "no-text",
+            f"the request has {half!r}, half of a character, which is no text; send whole ones",
+        )
     )
 
 

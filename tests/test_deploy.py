@@ -1,4 +1,4 @@
-"""The images, the compose file, the manifests and the units: they are read here as their programs read them.
+"""The images, the compose file, the manifests and the units, read as their programs read them.
 
 There is no container runtime where the tests run: that the images build and start is not shown.
 """

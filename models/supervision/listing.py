@@ -2,7 +2,7 @@
 
 How long an entry counts, and when its early removal may be applied for, are the terms of its kind
 in :mod:`models.records.publicity`; here is why somebody is listed, by whom, and in how many working
-days. Sources: 企业信息公示暂行条例, 市场监管总局令第44号, 法释〔2017〕7号 and the rules of each list.
+days. Sources: 企业信息公示暂行条例, 市场监管总局令第44号, 法释〔2017〕7号, other rules.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Listings(Frozen):
                         f"{one.kind}: two versions hold on "
                         f"{max(one.effective_from, other.effective_from)}; end the earlier before"
                     )
-        codes = {one.code for each in self.lists if each.kind == "abnormal" for one in each.triggers}
+        codes = {
+            one.code for each in self.lists if each.kind == "abnormal" for one in each.triggers
+        }
         for one in self.marked:
             if odd := sorted({*one.triggers} - codes):
                 raise ValueError(f"{one.subject}: the abnormal list has no trigger '{odd[0]}'")

@@ -126,7 +126,9 @@ def history(
         found = decisions.history(connection, scenario, subject, limit=limit)
         said = reviews.concluded(connection, [one.id for one in found])
     seen = [
-        shown(one, None) | _said(said.get(one.id)) for one in found if caller.sees_region(one.region)
+        shown(one, None) | _said(said.get(one.id))
+        for one in found
+        if caller.sees_region(one.region)
     ]
     if not seen:
         live_model(service, scenario)

@@ -225,9 +225,7 @@ def _allowed(now: Status, done: Sequence[ActKept]) -> list[str]:
     return steps
 
 
-def _clocks(
-    now: Status, done: Sequence[ActKept], today: date, steps: InForce
-) -> list[Clock]:
+def _clocks(now: Status, done: Sequence[ActKept], today: date, steps: InForce) -> list[Clock]:
     """Return the clocks that run: to accept, to decide, or to bring a repair everywhere."""
     if now.state is State.APPLIED:
         taken = fates.accepted(done)

@@ -302,9 +302,7 @@ def _follow(service: Service, connection: Connection, held: Review, taken: Act) 
         at=taken.at,
     )
     if taken.outcome == "annulled":
-        withdraw(
-            service, connection, asked.decision, f"第 {held.id} 号人工复核撤销了所依据的判定"
-        )
+        withdraw(service, connection, asked.decision, f"第 {held.id} 号人工复核撤销了所依据的判定")
     jobs.enqueue(
         connection,
         REDECIDE,

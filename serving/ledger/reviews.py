@@ -228,8 +228,8 @@ def concluded(connection: Connection, decisions: Collection[UUID]) -> dict[UUID,
         .order_by(ReviewActRow.id)
     )
     made: dict[UUID, Conclusion] = {}
-    for decision, *rest in connection.execute(query):
-        one = Conclusion(*rest)
+    for decision, number, outcome, grade, reason, at in connection.execute(query):
+        one = Conclusion(number, str(outcome), grade, reason, at)
         before = made.get(decision)
         if one.outcome == "upheld" and before is not None:
             one = replace(one, outcome=before.outcome, grade=before.grade)

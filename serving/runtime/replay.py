@@ -158,9 +158,7 @@ def _declared(service: Service, decision: Decision) -> Scenario:
     return Scenario.model_validate_json(content)
 
 
-def _as_reviewed(
-    connection: Connection, before: Decision | None, at: datetime
-) -> Decision | None:
+def _as_reviewed(connection: Connection, before: Decision | None, at: datetime) -> Decision | None:
     """Return a decision with the grade that stood at an instant: a review may have changed it."""
     if before is None:
         return None

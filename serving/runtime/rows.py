@@ -90,6 +90,7 @@ def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[
     """
     differs = pl.col("before").is_not_null() & (pl.col("grade") != pl.col("before"))
     first = pl.col("before").is_null() & pl.col("warn")
+    told = differs | first | pl.col("anew")
     return [
         NewChange(
             kind=ChangeKind.DECISION,
@@ -106,7 +107,7 @@ def changed(rows: pl.DataFrame, new: set[UUID] | None, *, at: datetime) -> list[
             },
             at=at,
         )
-        for row in rows.filter(~pl.col("stands") & (differs | first | pl.col("anew"))).iter_rows(named=True)
+        for row in rows.filter(~pl.col("stands") & told).iter_rows(named=True)
         if new is None or UUID(row["id"]) in new
     ]
 

@@ -157,6 +157,7 @@ def carry_out(
             state = "seeded"
         if state == "seeded":
             office.ask("drafter", "/v1/plans/demo/draw")
+        if not office.has("/v1/plans/demo/tasks"):
             office.ask("drafter", "/v1/pools/inspectors", rows=_inspectors())
             office.ask("drafter", "/v1/plans/demo/tasks", authority="市场监管局")
         return office.read("/v1/plans/demo/verify")
@@ -166,11 +167,13 @@ class _Office:
     def __init__(self, client: httpx2.Client, held: Mapping[str, str]) -> None:
         self.client, self.held = client, held
 
+    def has(self, path: str) -> bool:
+        answer = self.client.get(path, headers=self._key("chief"))
+        return answer.status_code != HTTPStatus.NOT_FOUND
+
     def state(self) -> str | None:
-        answer = self.client.get("/v1/plans/demo", headers=self._key("chief"))
-        if answer.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        return str(self._told(answer)["periods"][0]["state"])
+        plan = "/v1/plans/demo"
+        return str(self.read(plan)["periods"][0]["state"]) if self.has(plan) else None
 
     def read(self, path: str) -> dict[str, Any]:
         return self._told(self.client.get(path, headers=self._key("chief")))

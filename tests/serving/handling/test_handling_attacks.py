@@ -60,8 +60,10 @@ def test_half_a_character_is_nowhere_an_error_of_ours(office: Office) -> None:
             f'{{"yaml": "a: 1", "effective_from": "2026-12-01", "basis": "{LONE}"}}',
         ],
         f"/v1/subjects/{FIRM}/measures": [
-            f'{{"measure": "{LONE}", "trigger": "x", "authority": "x", "basis": "x", '
-            '"table": "listing", "record_id": "1"}',
+            (
+                f'{{"measure": "{LONE}", "trigger": "x", "authority": "x", "basis": "x", '
+                '"table": "listing", "record_id": "1"}'
+            ),
         ],
         "/v1/dispatches": [
             f'{{"source": "1", "source_id": "1", "region": "210102", "text": "{LONE}"}}',
@@ -69,8 +71,10 @@ def test_half_a_character_is_nowhere_an_error_of_ours(office: Office) -> None:
         ],
         "/v1/texts/classify": [f'{{"texts": ["{LONE}"]}}', f'{{"{LONE}": 1}}'],
         "/v1/objections": [
-            f'{{"table": "penalty", "subject_id": "{LONE}", "record_id": "1", "objector": "x", '
-            '"ground": "x"}'
+            (
+                f'{{"table": "penalty", "subject_id": "{LONE}", "record_id": "1", "objector": "x", '
+                '"ground": "x"}'
+            )
         ],
     }
     every = office.as_caller(
@@ -78,7 +82,9 @@ def test_half_a_character_is_nowhere_an_error_of_ours(office: Office) -> None:
     )
     for path, told in bodies.items():
         for body in told:
-            refused(raw(office, path, body, every))
+            answer = raw(office, path, body, every)
+            assert answer.status_code < 500, (path, body)
+            refused(answer)
     rows = f'{{"table": "penalty", "rows": [{{"subject_id": "{FIRM}", "{LONE}": 1}}]}}'
     answer = raw(office, "/v1/records", rows, office.manager | {"Idempotency-Key": "x-1"})
     assert answer.status_code < 500, answer.text
@@ -89,7 +95,7 @@ def test_rules_that_are_a_bomb_or_no_text_are_refused_at_once(office: Office) ->
     path = "/v1/rules/warnings/proposals"
 
     def propose(content: str, on: str = "2026-12-01") -> Response:
-        body = {"yaml": content, "effective_from": on, "basis": "x"}
+        body = {"yaml": content, "effective_from": on, "basis": "试点方案第三条"}
         return office.client.post(path, json=body, headers=analyst)
 
     own = FILES[RuleKind.WARNINGS].read_text(encoding="utf-8")
@@ -111,7 +117,9 @@ def test_rules_that_are_a_bomb_or_no_text_are_refused_at_once(office: Office) ->
         own.replace("by: 0.10", "by: .inf"),
         own.replace("2019-07-09", "2019-02-30"),
     ):
-        refused(propose(content), 422)
+        answer = propose(content)
+        refused(answer, 422)
+        assert "body." not in answer.json()["detail"], answer.text
     refused(raw(office, path, b'{"yaml": "\xff\xfe", "effective_from": "2026-12-01"}', analyst))
     for on in ("2026-11-19", "0001-01-01", "9999-12-31", "2026-13-01"):
         refused(propose(own + "# x\n", on), 422)
@@ -122,9 +130,11 @@ def test_two_approvals_of_two_people_at_once_make_one_edition(office: Office) ->
     analyst = office.as_caller(roles=[Role.ANALYST])
     chiefs = [office.as_caller(roles=[Role.PUBLISHER]) for _ in range(3)]
     own = FILES[RuleKind.REVIEW].read_text(encoding="utf-8")
-    body = {"yaml": own + "# x\n", "effective_from": str(TODAY), "basis": "x"}
+    body = {"yaml": own + "# x\n", "effective_from": str(TODAY), "basis": "试点方案第三条"}
     path = "/v1/rules/review/proposals"
-    number = office.client.post(path, json=body, headers=analyst).json()["id"]
+    made = office.client.post(path, json=body, headers=analyst)
+    assert made.status_code == 201, made.text
+    number = made.json()["id"]
 
     def approve(headers: Headers) -> Response:
         return office.client.post(
@@ -132,8 +142,8 @@ def test_two_approvals_of_two_people_at_once_make_one_edition(office: Office) ->
         )
 
     with ThreadPoolExecutor(3) as pool:
-        made = sorted(one.status_code for one in pool.map(approve, chiefs))
-    assert made == [200, 409, 409]
+        ruled = sorted(one.status_code for one in pool.map(approve, chiefs))
+    assert ruled == [200, 409, 409]
 
 
 def test_an_archive_is_never_unpacked(office: Office) -> None:
@@ -155,7 +165,15 @@ def test_an_archive_is_never_unpacked(office: Office) -> None:
             ),
             422,
         )
-    for name in ("../a.pdf", "a\u202efdp.exe", "a.pdf\x00.exe", ".pdf", "x" * 300, "CON .", "a/b.pdf"):
+    for name in (
+        "../a.pdf",
+        "a\u202efdp.exe",
+        "a.pdf\x00.exe",
+        ".pdf",
+        "x" * 300,
+        "CON .",
+        "a/b.pdf",
+    ):
         refused(
             office.client.post(
                 path,
@@ -223,8 +241,8 @@ def test_a_recall_ends_with_its_working_day_over_a_holiday(office: Office) -> No
     assert (late.status_code, late.json()["type"]) == (409, "/problems/recall-ended")
     accept = f"/v1/dispatches/{second['id']}/accept"
     with ThreadPoolExecutor(3) as pool:
-        made = pool.map(lambda _: office.client.post(accept, json={}, headers=fresh), range(3))
-        assert sorted(one.status_code for one in made) == [200, 409, 409]
+        made = [pool.submit(office.client.post, accept, json={}, headers=fresh) for _ in range(3)]
+        assert sorted(one.result().status_code for one in made) == [200, 409, 409]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ class Quarter:
         said = found.row.with_columns(
             void_from=None, void_reason=None, known_at=service.clock(), source_ref=pl.lit("t.csv#1")
         )
-        service.runtime.lake.merge(table, said.cast(dict(found.row.schema)))
+        service.runtime.lake.merge(table, said.cast(found.row.schema))
 
     def act(self, number: int, act: str) -> Response:
         """Do something to a record, the first time or the next."""

@@ -61,7 +61,14 @@ def test_a_cursor_that_was_tampered_with_is_refused(easel: Easel) -> None:
 
 
 def test_ids_of_any_length_and_making_are_refused_or_unknown(easel: Easel) -> None:
-    for subject in ("x" * 10_000, "a\x00b", "a\nb", "..%2f..%2fv1%2fusers", "%ED%A0%80", "' or 1=1"):
+    for subject in (
+        "x" * 10_000,
+        "a\x00b",
+        "a\nb",
+        "..%2f..%2fv1%2fusers",
+        "%ED%A0%80",
+        "' or 1=1",
+    ):
         answer = easel.ask(subject.replace("\x00", "%00").replace("\n", "%0A"))
         assert answer.status_code in {404, 414, 422}, (subject[:20], answer.text)
     for asked in (
@@ -97,14 +104,22 @@ def test_fields_of_persons_stay_masked_whatever_the_purpose_of_who_may_not(easel
 @pytest.mark.parametrize(
     "body",
     [
-        '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
-        '"fine_amount": NaN}]}}',
-        '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
-        '"fine_amount": Infinity}]}}',
-        '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
-        '"fine_amount": 1e999}]}}',
-        '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
-        f'"fine_amount": 1{"0" * 400}}}]}}}}',
+        (
+            '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
+            '"fine_amount": NaN}]}}'
+        ),
+        (
+            '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
+            '"fine_amount": Infinity}]}}'
+        ),
+        (
+            '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
+            '"fine_amount": 1e999}]}}'
+        ),
+        (
+            '{"add": {"penalty": [{"document_number": "1", "happened_on": "2024-12-01", '
+            f'"fine_amount": 1{"0" * 400}}}]}}}}'
+        ),
         f'{{"add": {{"penalty": [{{"document_number": "{LONE}", "happened_on": "2024-12-01"}}]}}}}',
         f'{{"add": {{"penalty": [{{"{LONE}": 1, "happened_on": "2024-12-01"}}]}}}}',
         f'{{"add": {{"{LONE}": [{{"a": 1}}]}}}}',
@@ -131,4 +146,5 @@ def test_a_record_that_is_void_already_changes_nothing(easel: Easel) -> None:
     assert made["difference"] == {"probability": 0.0, "risk_score": 0.0, "grade": None}
     too_many = easel.suppose(firm, void=[f"{n:032x}" for n in range(MOST + 1)])
     assert too_many.status_code == 422
-    assert easel.suppose(firm, add={"penalty": [{}] * (MOST + 1)}).status_code == 422
+    rows: list[dict[str, object]] = [{} for _ in range(MOST + 1)]
+    assert easel.suppose(firm, add={"penalty": rows}).status_code == 422
