@@ -74,7 +74,12 @@ def procedure(connection: Connection, on: date) -> Procedure:
 
 def procedures(connection: Connection) -> InForce:
     """Return what tells the days of repair in force on a day, while the connection is open."""
-    return cache(lambda on: procedure(connection, on))
+
+    @cache
+    def on_day(on: date) -> Procedure:
+        return procedure(connection, on)
+
+    return on_day
 
 
 def terms(connection: Connection, on: date) -> Terms:
