@@ -42,9 +42,7 @@ def backup(
     typer.echo(f"已备份 {rows} 行（{made.manifest.bytes / 2**20:.1f} MiB）到 {made.folder}")
     sealed = "台账与密钥" if with_key else "台账"
     typer.echo(f"备份内容：{sealed}。未包括，须另行备份：")
-    typer.echo(
-        f"  数据湖 {settings.lake}（在本次备份之后复制，先日志后数据，见 README）"
-    )
+    typer.echo(f"  数据湖 {settings.lake}（在本次备份之后复制，先日志后数据，见 README）")
     if not with_key:
         where = "XINJIAN_SECRET_KEY" if settings.secret else str(settings.secret_file)
         typer.echo(f"  密钥 {where}（与备份分开保存；失去它，第二因素与回调密钥须重新设置）")

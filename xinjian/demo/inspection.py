@@ -83,7 +83,7 @@ def declared(scenario: str, today: date) -> dict[str, Any]:
         ],
         "periods": [{"id": "P1", "first": first.isoformat(), "last": last.isoformat()}],
         "ratios": {"A": 0.005, "B": 0.01, "C": 0.03, "D": 0.1},
-        "capacity": {"per_month": 400},
+        "capacity": {"per_month": 3000},
         "caps": {"per_year": 2, "by_grade": {"D": 4}},
     }
 

@@ -27,7 +27,7 @@ def test_rules_are_checked_at_the_console(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "rules", "check"]) == 0
-    assert f"{len(RuleKind) + 1} 份规则无误" in capsys.readouterr().out
+    assert f"{len(RuleKind) + 2} 份规则无误" in capsys.readouterr().out
     content = FILES[RuleKind.LADDER].read_text(encoding="utf-8")
     path = tmp_path / "l.yaml"
     path.write_text(content, encoding="utf-8")

@@ -131,10 +131,9 @@ class Quarter:
                 record_id=self.records[number],
             )
         assert found is not None
-        said = found.row.with_columns(
-            void_from=None, void_reason=None, known_at=service.clock(), source_ref=pl.lit("t.csv#1")
-        )
-        service.runtime.lake.merge(table, said.cast(found.row.schema))
+        said = found.row.with_columns(known_at=service.clock(), source_ref=pl.lit("t.csv#1"))
+        told = said.cast(found.row.schema).drop("void_from", "void_reason")  # its file has neither
+        service.runtime.lake.merge(table, told)
 
     def act(self, number: int, act: str) -> Response:
         """Do something to a record, the first time or the next."""

@@ -82,6 +82,7 @@ def test_work_is_kept_as_it_is_read(kind: str) -> None:
         "redecide": {"subjects": ["a"]},
         "compact": {},
         "escalate": {},
+        "night": {"learn": False},
         "annotate": {"model": "text"},
         "publish": {"scenario": "town", "version": 2},
     }

@@ -1,4 +1,4 @@
-"""Rounds: joint visits, trials, labels of strata, and drawn lines found without reading those of everybody."""
+"""Rounds: joint visits, trials, labels of strata, and drawn lines found by themselves."""
 
 from __future__ import annotations
 
