@@ -77,6 +77,18 @@ def snapshots(scenario: Scenario, within: Period) -> tuple[date, ...]:
     )
 
 
+def latest_view(scenario: Scenario, within: Period) -> date:
+    """Return the last day of a period that is like the scenario's dates of view.
+
+    Where dates come every so many days, any day is: the period's end. Where they are days of the
+    year, as before a yearly term, it is the last of these: another season would look like drift.
+    """
+    if not scenario.snapshots.on:
+        return within.end
+    known = _calendar(scenario, within.start, within.end)
+    return max(known, default=within.end)
+
+
 def complete_on(scenario: Scenario, as_of: date) -> date:
     """Return the day by whose end the label of a date is known in full."""
     return scenario.label.ends(as_of) + scenario.snapshots.embargo.delta

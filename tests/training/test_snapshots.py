@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.errors import ConfigError
 from models.records.reading import MemoryRecords
 from models.scenarios import Scenario, parse_scenario
-from training.snapshots import Period, check_complete, complete_on, period, snapshots
+from training.snapshots import Period, check_complete, complete_on, latest_view, period, snapshots
 
 TEXT = """\
 id: trial
@@ -67,6 +67,14 @@ def test_days_of_the_year() -> None:
     assert snapshots(yearly, within) == (date(2024, 5, 31), date(2025, 3, 31), date(2025, 5, 31))
     shorter = Period(date(2024, 4, 1), date(2025, 7, 9))
     assert snapshots(yearly, shorter) == (date(2024, 5, 31),)
+
+
+def test_the_latest_view_is_the_end_of_the_data_or_the_last_day_of_the_year_declared() -> None:
+    assert latest_view(scenario("{every: 30d}"), DATA) == DATA.end
+    yearly = scenario('{on: ["03-31", "05-31"]}')
+    assert latest_view(yearly, Period(date(2023, 1, 1), date(2025, 12, 20))) == date(2025, 5, 31)
+    assert latest_view(yearly, Period(date(2023, 1, 1), date(2025, 4, 2))) == date(2025, 3, 31)
+    assert latest_view(yearly, Period(date(2025, 6, 1), date(2025, 7, 1))) == date(2025, 7, 1)
 
 
 def test_too_little_data_gives_no_dates() -> None:

@@ -23,7 +23,7 @@ from training.evaluate.capacity import capacity_share
 from training.retrain.compare import first_model
 from training.retrain.window import since
 from training.risk.matrix import At, build_matrix
-from training.snapshots import period
+from training.snapshots import latest_view, period
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def watch(
 ) -> Drift:
     """Hold the champion against what came since its fit; like is compared with like.
 
-    A model of dates of view is shown the whole cohort as of the last day on which the lake is
+    A model of dates of view is shown the whole cohort as of the last such day on which the lake is
     complete, and beside it the rows since its fit whose label has arrived. A model of visits is
     shown the visits since its fit. ``run`` is the champion's run folder where it is still at hand:
     what it could do then is measured there.
@@ -69,11 +69,11 @@ def watch(
 
 
 def _latest(champion: Bundle, watched: Watched) -> pl.DataFrame:
-    """Return the features of everybody as of the latest day, scored; built once for a run."""
+    """Return the features of everybody as of the latest day of view, scored; built once a run."""
     out = watched.work / "latest.parquet"
     if not out.exists():
         records = LakeRecords(watched.lake, versions=watched.versions)
-        day = period([records], champion.scenario).end
+        day = latest_view(champion.scenario, period([records], champion.scenario))
         out.parent.mkdir(parents=True, exist_ok=True)
         build_to_parquet(watched.lake, champion.scenario, [day], out, contracts=watched.contracts)
     return _scored(pl.read_parquet(out), champion)
