@@ -10,7 +10,7 @@ import polars as pl
 from models.errors import ModelError
 from models.risk.guidance import guide
 from serving.portrait.view import View
-from serving.runtime.forgetting import amended
+from serving.portrait.what_if import known_of_others
 from serving.runtime.gather import eligible, gather
 from serving.runtime.live import Live
 
@@ -45,18 +45,9 @@ def _of(view: View, live: Live) -> dict[str, object]:
     if not inside:
         return {**scenario, "guidance": None, "detail": outside[subject]}
     try:
-        chosen = service.runtime.reference(live, on)
+        reference = known_of_others(service, live, found, subject, on)
     except ModelError as error:
         return {**scenario, "guidance": None, "detail": str(error)}
-    reference, _ = amended(
-        service.runtime,
-        live.pipeline,
-        chosen,
-        [subject],
-        on,
-        mark=found.mark,
-        versions=found.versions,
-    )
     earlier = service.runtime.voids.released(found.earlier, found.mark)
     before = earlier.filter(~pl.col("today"))
     told = guide(

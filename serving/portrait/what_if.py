@@ -92,7 +92,7 @@ def compared(
     """
     found = gather(service.runtime, service.ledger, live.scenario, [subject], on)
     changed = MemoryRecords(applied(found.records.frames, what, on, live.scenario.tables))
-    reference = _reference(service, live, found, subject, on)
+    reference = known_of_others(service, live, found, subject, on)
     earlier = service.runtime.voids.released(found.earlier, found.mark)
     before, why_before = _decided(live, found.records, earlier, subject, on, reference)
     held = _released(earlier) if what.voids else earlier
@@ -189,7 +189,9 @@ def _taken(
     return taken.good.drop(ROW).select(contract.columns)
 
 
-def _reference(service: Service, live: Live, found: Gathered, subject: str, on: date) -> Reference:
+def known_of_others(
+    service: Service, live: Live, found: Gathered, subject: str, on: date
+) -> Reference:
     """Return what is known of others, without what was voided of them since."""
     chosen = service.runtime.reference(live, on)
     known, _ = amended(

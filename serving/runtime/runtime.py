@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -28,6 +28,7 @@ from models.records.lake import Lake
 from models.risk.bundle import Bundle
 from models.scenarios.cohort import REGISTER
 from serving import metrics
+from serving.kept import look_now_and_then
 from serving.ledger import promotions
 from serving.ledger.decisions import Role
 from serving.ledger.engine import Ledger
@@ -161,18 +162,17 @@ class Runtime:
 
     def restore(self) -> None:
         """Let what was live last be live again, from this machine's disk alone."""
-        with self._working:
+        with self._looking():
             for named in self.shelf.last():
                 self._take(named, None)
             self._tell()
-            self._loaded.set()
 
     def refresh(self) -> None:
         """Let live what folders and the registry name, and nothing else.
 
         A registry that does not answer changes nothing; :attr:`registry_says` has why.
         """
-        with self._working:
+        with self._looking():
             placed = self.shelf.placed()
             for (scenario, role), folder in placed.items():
                 self._take_placed(scenario, role, folder)
@@ -183,21 +183,20 @@ class Runtime:
             if wanted is not None:
                 self._retire({*placed, *((one.scenario, one.role) for one in wanted)})
             self._tell()
-            self._loaded.set()
 
     def _run(self) -> None:
-        self._guarded(self.restore)
-        self._guarded(self.refresh)
-        while not self._stop.wait(self.settings.model_poll):
-            self._guarded(self.refresh)
+        look_now_and_then(
+            (self.restore, self.refresh), every=self.settings.model_poll, stop=self._stop
+        )
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - a dead thread would keep old models for ever
-            _log.error("models not refreshed", exc_info=error)
-        finally:
-            self._loaded.set()
+    @contextmanager
+    def _looking(self) -> Generator[None]:
+        """Be the only one who looks; what was live last has been looked for, however it ends."""
+        with self._working:
+            try:
+                yield
+            finally:
+                self._loaded.set()
 
     def _asked(self) -> list[Named] | None:
         """Return what the registry names; null where it does not answer."""

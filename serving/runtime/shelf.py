@@ -10,17 +10,15 @@ What was live stays: a decision of long ago is recomputed with the very bundle t
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from models.errors import BundleError
 from models.published import CHALLENGER, CHAMPION
 from models.risk.bundle import Bundle
+from serving import kept
 from serving.ledger.decisions import Role
 
 ROLES: Final[tuple[Role, ...]] = (CHAMPION, CHALLENGER)
@@ -61,23 +59,7 @@ class Shelf:
         Raises:
             BundleError: What is there is not the bundle of the digest; nothing is kept of it.
         """
-        if self.of(digest).exists():
-            return self.load(digest)
-        self.bundles.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=self.bundles))
-        try:
-            copied = part / digest
-            shutil.copytree(source, copied)
-            bundle = Bundle.load(copied, digest=digest)
-            with suppress(OSError):  # another process was faster with the same bytes
-                copied.rename(self.of(digest))
-        except OSError as error:
-            raise BundleError(
-                f"bundle {digest[:12]} cannot be kept under {self.bundles}: {error}"
-            ) from None
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        return bundle
+        return kept.keep(source, self.bundles, digest, load=Bundle.load)
 
     def placed(self) -> dict[tuple[str, Role], Path]:
         """Return the bundles that an operator put there, by scenario and role."""
@@ -109,13 +91,7 @@ class Shelf:
 
     def remember(self, live: Iterable[Named]) -> None:
         """Note what is live, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([asdict(one) for one in live], indent=1) + "\n"
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self.folder, prefix=".live-", delete=False, encoding="utf-8"
-        ) as part:
-            part.write(text)
-        Path(part.name).replace(self._note)
+        kept.note([asdict(one) for one in live], self._note)
 
     @property
     def _note(self) -> Path:

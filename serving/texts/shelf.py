@@ -8,17 +8,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
-from models.errors import BundleError
 from models.published import CHAMPION
 from models.text.bundle import MANIFEST, TextBundle
+from serving import kept
 from serving.texts.registry import NamedText
 
 
@@ -42,25 +40,7 @@ class TextShelf:
         Raises:
             BundleError: What is there is not the bundle of the digest; nothing is kept of it.
         """
-        if self.of(digest).exists():
-            return self.load(digest)
-        part: Path | None = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=".part-", dir=self.folder))
-            copied = part / digest
-            shutil.copytree(source, copied)
-            bundle = TextBundle.load(copied, digest=digest)
-            with suppress(OSError):  # another process was faster with the same bytes
-                copied.rename(self.of(digest))
-        except OSError as error:
-            raise BundleError(
-                f"text bundle {digest[:12]} cannot be kept under {self.folder}: {error}"
-            ) from None
-        finally:
-            if part is not None:
-                shutil.rmtree(part, ignore_errors=True)
-        return bundle
+        return kept.keep(source, self.folder, digest, load=TextBundle.load)
 
     def placed(self) -> NamedText | None:
         """Return the bundle that an operator put there; null where there is none."""
@@ -85,12 +65,7 @@ class TextShelf:
 
     def remember(self, live: NamedText) -> None:
         """Note what is live, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self.folder, prefix=".live-", delete=False, encoding="utf-8"
-        ) as part:
-            part.write(json.dumps(asdict(live), indent=1) + "\n")
-        Path(part.name).replace(self._note)
+        kept.note(asdict(live), self._note)
 
     @property
     def _note(self) -> Path:

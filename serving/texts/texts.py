@@ -24,6 +24,7 @@ from models.text.classifier import Answer, Classifier
 from models.text.laws import Laws
 from models.text.taxonomy import taxonomy
 from serving import metrics
+from serving.kept import look_now_and_then
 from serving.settings import ServeSettings
 from serving.texts.registry import NamedText, TextRegistry
 from serving.texts.shelf import TextShelf
@@ -104,29 +105,21 @@ class Texts:
         A registry that does not answer changes nothing; :attr:`says` has why.
         """
         with self._working:
-            self._read_laws()
-            wanted = self._wanted()
-            if wanted is not None:
-                self._take(wanted)
-            elif self._named_none and self.live is not None:
-                gone, self.live = self.live.named, None
-                self._tell(gone, "retired", "no alias and no folder names it any more")
-            self._loaded.set()
+            try:
+                self._read_laws()
+                wanted = self._wanted()
+                if wanted is not None:
+                    self._take(wanted)
+                elif self._named_none and self.live is not None:
+                    gone, self.live = self.live.named, None
+                    self._tell(gone, "retired", "no alias and no folder names it any more")
+            finally:
+                self._loaded.set()
 
     def _run(self) -> None:
-        self._guarded(self._restore)
-        self._guarded(self.refresh)
-        while not self._stop.wait(self.settings.model_poll):
-            self._guarded(self.refresh)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - a dead thread would keep old models for ever
-            _log.error("text models not refreshed", exc_info=error)
-        finally:
-            if step == self.refresh:
-                self._loaded.set()
+        look_now_and_then(
+            (self._restore, self.refresh), every=self.settings.model_poll, stop=self._stop
+        )
 
     def _restore(self) -> None:
         """Let what was live last be live again, from this machine's disk alone."""
