@@ -124,9 +124,10 @@ def test_a_model_too_large_for_the_device_is_out_of_memory(monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise torch.OutOfMemoryError
 
+    part = parts.encoder_part()  # made before: making it moves a module too
     monkeypatch.setattr(torch.nn.Module, "to", refuse)
     with pytest.raises(ModelError, match="does not fit into its device's memory"):
-        open_engine(parts.encoder_part(), want="torch")
+        open_engine(part, want="torch")
 
 
 def test_an_asked_engine_that_is_not_installed_names_its_extra(
