@@ -118,7 +118,7 @@ def inspect(scenario: Annotated[str, typer.Argument(help="Scenario to draw by.")
         listed = inspection.targets(service.runtime.lake, known)
     others = known.head(inspection.MOST_TARGETS).to_dicts()
     verified = inspection.carry_out(found.address, held, scenario, listed=listed, others=others)
-    typer.echo(f"verified: {verified}")
+    typer.echo("\n".join(f"verified: {one}" for one in verified))
 
 
 def _known(settings: ServeSettings, step: str) -> bool:

@@ -118,8 +118,8 @@ def carry_out(
     *,
     listed: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Carry a plan out up to its teams, and return what the public verification says.
+) -> list[str]:
+    """Carry a plan out up to its teams, and return what the verification of its draw says.
 
     What stands already is left as it is, so that this may be cut off and called again.
 
@@ -131,7 +131,7 @@ def carry_out(
         others: Whom to draw from where there is no list.
 
     Raises:
-        ConfigError: The service refuses a step; the message is its own.
+        ConfigError: The service refuses a step; the message is its own. Or the draw does not hold.
     """
     with httpx2.Client(base_url=address, timeout=300) as client:
         office = _Office(client, held)
@@ -160,7 +160,10 @@ def carry_out(
         if not office.has("/v1/plans/demo/tasks"):
             office.ask("drafter", "/v1/pools/inspectors", rows=_inspectors())
             office.ask("drafter", "/v1/plans/demo/tasks", authority="市场监管局")
-        return office.read("/v1/plans/demo/verify")
+        checks = office.read("/v1/plans/demo/checks")
+        if broken := [str(one["title"]) for one in checks if not one["holds"]]:
+            raise ConfigError(f"the draw does not hold: {'; '.join(broken)}")
+        return [str(one["title"]) for one in checks]
 
 
 class _Office:
@@ -175,16 +178,16 @@ class _Office:
         plan = "/v1/plans/demo"
         return str(self.read(plan)["periods"][0]["state"]) if self.has(plan) else None
 
-    def read(self, path: str) -> dict[str, Any]:
+    def read(self, path: str) -> Any:  # noqa: ANN401 - whatever the route answers
         return self._told(self.client.get(path, headers=self._key("chief")))
 
-    def ask(self, who: str, path: str, **body: object) -> dict[str, Any]:
-        return self._told(self.client.post(path, json=body, headers=self._key(who)))
+    def ask(self, who: str, path: str, **body: object) -> None:
+        self._told(self.client.post(path, json=body, headers=self._key(who)))
 
     def _key(self, who: str) -> dict[str, str]:
         return {"X-API-Key": self.held[who]}
 
-    def _told(self, answer: httpx2.Response) -> dict[str, Any]:
+    def _told(self, answer: httpx2.Response) -> Any:  # noqa: ANN401 - as above
         if not answer.is_success:
             raise ConfigError(f"{answer.request.url.path}: {answer.status_code} {answer.text}")
         return answer.json()

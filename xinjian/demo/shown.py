@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import httpx2
 
 from serving.settings import ServeSettings
@@ -17,6 +20,7 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
     home, url, scenario = settings.home, found.address, demo.drawn_by
     runs = [newest_run(home / "risk" / one) for one in demo.scenarios]
     subject = _drawn(url)
+    here = _shown(Path(sys.executable).parent)
     ask = f"""curl -H "X-API-Key: $(cat {home / _FOLDER / "reader.key"})" '{url}/v1"""
     body = f"""'{{"subjects": ["{subject}"], "explain": true}}'"""
     return "\n".join(
@@ -27,9 +31,9 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
             *(f"  model card      {run / 'card.html'}" for run in runs),
             f"  draw            {url}/v1/plans/demo/record, public",
             f"  its check       {url}/v1/plans/demo/verify, public",
-            f"  MLflow          mlflow ui --backend-store-uri {settings.tracker}",
+            f"  MLflow          {here / 'mlflow'} ui --backend-store-uri {settings.tracker}",
             f"  accounts        the setup token is in {home / _FOLDER / 'api.log'}",
-            f"  stop            XINJIAN_HOME={home} xinjian demo stop",
+            f"  stop            XINJIAN_HOME={home} {here / 'xinjian'} demo stop",
             "",
             f"  {ask}/warnings?limit=3'",
             f"  {ask}/subjects/{subject}/decision?scenario={scenario}'",
@@ -42,3 +46,9 @@ def _drawn(address: str) -> str:
     """Return a subject that was drawn: anybody may read whom."""
     answer = httpx2.get(f"{address}/v1/plans/demo/record", timeout=60).raise_for_status().json()
     return str(answer["drawn"][0]["subject_id"])
+
+
+def _shown(folder: Path) -> Path:
+    """Return a folder as it is written from here, where it lies below."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
