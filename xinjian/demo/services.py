@@ -20,6 +20,8 @@ _FILE: Final = "services.json"
 _PATIENCE: Final = 90.0
 _STOPPED: Final = 30.0
 _HOST: Final = "127.0.0.1"
+_CHILDREN: Final[list[subprocess.Popen[bytes]]] = []
+"""Processes of this one's own: asked for in the end, so that none stays a zombie meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def stop(folder: Path) -> bool:
     while any(map(_ours, alive)) and time.monotonic() < end:
         time.sleep(0.1)
     (folder / _FILE).unlink()
+    _CHILDREN[:] = [one for one in _CHILDREN if one.poll() is None]
     return bool(alive)
 
 
@@ -95,13 +98,15 @@ def _ours(number: int) -> bool:
 
 def _started(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - our own command
+        child = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "xinjian", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _CHILDREN.append(child)
+    return child
 
 
 def _await(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
