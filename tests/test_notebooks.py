@@ -133,7 +133,6 @@ def test_it_stays_in_a_folder_of_its_own(path: Path) -> None:
     assert code(path)[-1].strip() in {"FOLDER.cleanup()", "HOME.cleanup()"}
 
 
-@pytest.mark.slow
 @EACH
 def test_it_runs_alone(path: Path, tmp_path: Path) -> None:
     """In a kernel of its own, on a machine of two cores, and leaves nothing behind."""
