@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -39,11 +36,11 @@ def night(
     from serving.commands.users import opened
     from serving.cycle import night as nightly
     from serving.cycle import report
-    from serving.cycle.steps import carry_out, whole
+    from serving.cycle.steps import carry_out, stopped_by_signals, whole
     from serving.threads import of_a_job
 
     asked = day(as_of, "--as-of")
-    stopped = _stopped_by_signals()
+    stopped = stopped_by_signals()
     with opened() as service:
         on = asked or service.today()
         folder = nightly.folder_of(service.settings.home, on)
@@ -69,19 +66,6 @@ def _with_a_model(service: Service) -> list[str]:
 
     service.runtime.refresh()
     return [live.scenario.id for live in service.runtime.all() if live.role == CHAMPION]
-
-
-def _stopped_by_signals() -> threading.Event:
-    """Return what SIGTERM and SIGINT set, so that the step under way is ended with this process."""
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopped
 
 
 def _begun(step: Step) -> None:

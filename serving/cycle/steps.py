@@ -6,11 +6,14 @@ beside its log, so that whoever begins again goes on where it stopped.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -119,6 +122,19 @@ def journal(folder: Path) -> dict[str, Told]:
         raise ConfigError(
             f"{path}: is no journal of steps; move the folder away to begin anew"
         ) from error
+
+
+def stopped_by_signals() -> threading.Event:
+    """Return what SIGTERM and SIGINT set, so that the step under way is ended with this process."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopped
 
 
 def whole(told: Iterable[Told]) -> bool:

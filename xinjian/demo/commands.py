@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import ConfigError
 from models.time import SHANGHAI
+from xinjian.demo.plan import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from xinjian.demo.plan import Demo
 
 app = typer.Typer(no_args_is_help=True)
-
-FOLDER: Final = "demo"
 
 
 @app.command()
@@ -140,15 +136,11 @@ def _show(demo: Demo, settings: ServeSettings) -> None:
 
 
 def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) -> None:
-    from serving.cycle.steps import carry_out, whole
+    from serving.cycle.steps import carry_out, stopped_by_signals, whole
     from serving.service import now
 
     places = {step.name: after + place for place, step in enumerate(steps, start=1)}
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stopped.set()
+    stopped = stopped_by_signals()
 
     def begun(step: Step) -> None:
         typer.echo(f"[{places[step.name]:2}/{of}] {step.title} …", nl=False, err=True)
@@ -158,8 +150,6 @@ def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) 
             f" {told.seconds:.0f} 秒" if told.state == "done" else f" {told.state}", err=True
         )
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     told = carry_out(steps, folder, clock=now, stop=stopped.wait, begun=begun, ended=ended)
     if stopped.is_set():
         raise typer.Exit(130)

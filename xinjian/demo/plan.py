@@ -17,6 +17,8 @@ SCENARIOS: Final = ("food_safety", "random_inspection_priority", "unreachable_sh
 """Scenarios of the province that is made: what a visit finds, whom to visit, who is gone."""
 CULTURE: Final = "culture_market_inspection"
 TEXT_MODEL: Final = "violation"
+FOLDER: Final = "demo"
+"""Under the home: the journal, logs, keys."""
 PROVINCE: Final = "province"
 TEXTS: Final = "texts"
 _RESAMPLES: Final = 200

@@ -8,11 +8,9 @@ from pathlib import Path
 import httpx2
 
 from serving.settings import ServeSettings
-from xinjian.demo.plan import Demo
+from xinjian.demo.plan import FOLDER, Demo
 from xinjian.demo.services import Running
 from xinjian.demo.stages import newest_run
-
-_FOLDER = "demo"
 
 
 def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
@@ -21,7 +19,7 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
     runs = [newest_run(home / "risk" / one) for one in demo.scenarios]
     subject = _drawn(url)
     here = _shown(Path(sys.executable).parent)
-    ask = f"""curl -H "X-API-Key: $(cat {home / _FOLDER / "reader.key"})" '{url}/v1"""
+    ask = f"""curl -H "X-API-Key: $(cat {home / FOLDER / "reader.key"})" '{url}/v1"""
     body = f"""'{{"subjects": ["{subject}"], "explain": true}}'"""
     return "\n".join(
         [
@@ -32,7 +30,7 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
             f"  draw            {url}/v1/plans/demo/record, public",
             f"  its check       {url}/v1/plans/demo/verify, public",
             f"  MLflow          {here / 'mlflow'} ui --backend-store-uri {settings.tracker}",
-            f"  accounts        the setup token is in {home / _FOLDER / 'api.log'}",
+            f"  accounts        the setup token is in {home / FOLDER / 'api.log'}",
             f"  stop            XINJIAN_HOME={home} {here / 'xinjian'} demo stop",
             "",
             f"  {ask}/warnings?limit=3'",
