@@ -1,4 +1,4 @@
-"""The register of built-in contracts."""
+"""The register of built-in contracts: those written in Python and those of departments."""
 
 from __future__ import annotations
 
@@ -8,33 +8,11 @@ from typing import Final
 
 from models.errors import ConfigError
 from models.records.contract import Contract
-from models.records.tables import business, publicity, standing, subject, supervision
+from models.records.declared import departments
+from models.records.tables import WRITTEN
 from models.yaml import nearest
 
-CONTRACTS: Final[Mapping[str, Contract]] = MappingProxyType(
-    {
-        contract.name: contract
-        for contract in (
-            subject.SUBJECT,
-            publicity.LICENCE,
-            publicity.PENALTY,
-            supervision.INSPECTION,
-            supervision.SAMPLING,
-            supervision.COMPLAINT,
-            standing.LISTING,
-            standing.JUDGMENT,
-            subject.ANNUAL_REPORT,
-            subject.CHANGE,
-            business.TAX_EVENT,
-            business.SOCIAL_INSURANCE,
-            subject.PERSON_ROLE,
-            subject.RELATION,
-            standing.PLEDGE,
-            standing.REPAIR,
-            business.INVOICE,
-        )
-    }
-)
+CONTRACTS: Final[Mapping[str, Contract]] = MappingProxyType({**WRITTEN, **departments()})
 
 
 def contract_named(name: str) -> Contract:

@@ -1,23 +1,28 @@
-"""Contracts declared in YAML: a user's own table, with no Python written.
+"""Contracts declared in YAML: a table with no Python written, a department's or a user's own.
 
 ```yaml
-name: equipment                 # the table's name in the lake
-title: 特种设备
-key: [registration_code]        # with subject_id these identify a record, unless listed
+name: instrument                # the table's name in the lake
+title: 计量器具
+key: [instrument_number]        # with subject_id these identify a record, unless listed
 countable: false                # true: the table tells of dishonesty and follows the counting rule
+titles:                         # what this table calls the columns that every record has
+  happened_on: {title: 检定日期, spellings: [检定时间]}
 columns:
-  registration_code: {type: text, title: 使用登记证编号, required: true, spellings: [证号]}
-  category: {type: text, title: 设备类别, one_of: [电梯, 锅炉], role: category}
-  due_on: {type: date, title: 下次检验日期}
-  capacity: {type: number, title: 额定容量, unit: 吨, min: 0, role: measure}
-  accident: {type: flag, title: 是否发生事故, known_after: outcome}
+  instrument_number: {type: text, title: 计量器具编号, required: true, spellings: [器具编号]}
+  category: {type: text, title: 器具类别, one_of: [衡器, 加油机], role: category}
+  due_on: {type: date, title: 下次检定日期}
+  capacity: {type: number, title: 最大称量, unit: 千克, min: 0, role: measure}
+  cheated: {type: flag, title: 是否作弊, known_after: outcome}
 ```
+
+Those of departments come with the package: ``departments/``, one file a table, named after it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self, cast
@@ -40,11 +45,13 @@ from models.errors import ConfigError
 from models.names import Name
 from models.records.bookkeeping import OWN
 from models.records.contract import Contract, Countable, Record, one_of, up_to
-from models.records.contracts import CONTRACTS
 from models.records.lake.layout import BUCKET
+from models.records.tables import WRITTEN
 
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _INT64: Final = 2**63
+_MADE: Final = frozenset({"record_id", "findings"})
+"""Columns that import makes: no source has them, so they neither identify nor need a heading."""
 
 ColumnType = Literal["text", "number", "integer", "date", "time", "flag", "list"]
 Role = Literal["measure", "category", "text"]
@@ -82,7 +89,7 @@ def _pattern(text: str) -> str:
 
 
 class DeclaredColumn(BaseModel):
-    """One column of a user's table."""
+    """One column of a declared table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -122,32 +129,48 @@ class DeclaredColumn(BaseModel):
         return self
 
 
+class DeclaredTitle(BaseModel):
+    """What one table calls a column that every record has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    spellings: tuple[str, ...] = ()
+
+
 class DeclaredTable(BaseModel):
-    """A user's table."""
+    """A declared table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, AfterValidator(_identifier)]
     title: str
     countable: bool = False
+    titles: dict[str, DeclaredTitle] = Field(default_factory=dict[str, DeclaredTitle])
     columns: dict[Annotated[str, AfterValidator(_column_name)], DeclaredColumn]
     # checked last, against the columns
     key: tuple[str, ...]
 
-    @field_validator("name")
+    @field_validator("titles")
     @classmethod
-    def _name_is_free(cls, name: str) -> str:
-        if name in {*CONTRACTS, *OWN}:
-            raise ValueError(f"the table name {name!r} is taken by a built-in table")
-        return name
+    def _titles_are_of_every_record(
+        cls, titles: dict[str, DeclaredTitle], info: ValidationInfo
+    ) -> dict[str, DeclaredTitle]:
+        known = set(_base(info).column_names()) - _MADE
+        for name in titles:
+            if name not in known:
+                raise ValueError(
+                    f"{name!r} is no column that every record has{yaml.nearest(name, known)}; "
+                    "title a column of your own under columns"
+                )
+        return titles
 
     @field_validator("columns")
     @classmethod
     def _columns_are_new(
         cls, columns: dict[str, DeclaredColumn], info: ValidationInfo
     ) -> dict[str, DeclaredColumn]:
-        base = Countable if info.data.get("countable") else Record
-        taken = sorted(set(base.column_names()) & set(columns))
+        taken = sorted(set(_base(info).column_names()) & set(columns))
         if taken:
             raise ValueError(
                 f"columns every record already has must not be declared: {', '.join(taken)}"
@@ -160,14 +183,13 @@ class DeclaredTable(BaseModel):
         columns = cast("dict[str, DeclaredColumn] | None", info.data.get("columns"))
         if columns is None:
             return key
-        base = Countable if info.data.get("countable") else Record
         for name in key:
-            if name not in {*base.column_names(), *columns}:
+            if name not in {*_base(info).column_names(), *columns}:
                 raise ValueError(
                     f"key column {name!r} is not declared{yaml.nearest(name, columns)}"
                 )
             listed = name in columns and columns[name].type == "list"
-            if listed or name in {"record_id", "findings"}:
+            if listed or name in _MADE:
                 raise ValueError(f"key column {name!r} cannot identify a record; name another")
         return key
 
@@ -185,21 +207,22 @@ class DeclaredTable(BaseModel):
             texts=self._having("text"),
             outcome=frozenset(n for n, c in self.columns.items() if c.known_after),
             personal=frozenset(n for n, c in self.columns.items() if c.personal),
-            names=MappingProxyType(
-                {
-                    name: Name(
-                        zh=c.title,
-                        unit=c.unit,
-                        spellings=(name, c.title, *c.spellings),
-                        in_wan=c.in_wan,
-                    )
-                    for name, c in self.columns.items()
-                }
-            ),
+            names=MappingProxyType(dict(self._names())),
         )
+
+    def _names(self) -> Iterator[tuple[str, Name]]:
+        for name, c in self.titles.items():
+            yield name, Name(zh=c.title, spellings=(name, c.title, *c.spellings))
+        for name, c in self.columns.items():
+            spellings = (name, c.title, *c.spellings)
+            yield name, Name(zh=c.title, unit=c.unit, spellings=spellings, in_wan=c.in_wan)
 
     def _having(self, role: Role) -> tuple[str, ...]:
         return tuple(name for name, column in self.columns.items() if column.role == role)
+
+
+def _base(info: ValidationInfo) -> type[Record]:
+    return Countable if info.data.get("countable") else Record
 
 
 def _column(declared: DeclaredColumn) -> dy.Column:
@@ -228,8 +251,27 @@ def _column(declared: DeclaredColumn) -> dy.Column:
 
 
 def load_contract(path: Path) -> Contract:
-    """Read a contract from YAML; a :class:`ConfigError` carries ``file:line`` of what is wrong."""
-    return yaml.load(path, DeclaredTable).contract()
+    """Read a user's contract from YAML.
+
+    Raises :class:`ConfigError` with ``file:line`` for what is wrong, a name that another table
+    has among it.
+    """
+    document = yaml.read(path)
+    table = document.check(DeclaredTable)
+    if table.name in {*WRITTEN, *OWN, *(shipped.stem for shipped in _shipped())}:
+        text = f"the table name {table.name!r} is taken by a built-in table"
+        raise document.error(("name",), f"{text}; name yours differently")
+    return table.contract()
+
+
+def departments() -> dict[str, Contract]:
+    """Return the contracts of departments' tables that come with the package, by table name."""
+    return {path.stem: yaml.load(path, DeclaredTable).contract() for path in _shipped()}
+
+
+def _shipped() -> list[Path]:
+    with resources.as_file(resources.files("models.records") / "departments") as folder:
+        return sorted(folder.glob("*.yaml"))
 
 
 def keep_declared(targets: Iterable[str], folder: Path, kept: Path) -> None:

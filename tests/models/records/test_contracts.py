@@ -21,7 +21,9 @@ EVERY = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRAC
 TABLES = (
     *("subject", "licence", "penalty", "inspection", "sampling", "complaint", "listing"),
     *("judgment", "annual_report", "change", "tax_event", "social_insurance", "person_role"),
-    *("relation", "pledge", "repair", "invoice"),
+    *("relation", "pledge", "repair", "invoice", "ad_monitor", "bid", "env_event", "env_monitor"),
+    *("equipment", "finance_event", "medical_event", "opinion", "public_contract", "safety_event"),
+    *("transport_event", "wage_event"),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from models.errors import ConfigError, RecordError
 from models.records.countable import (
+    DTYPES,
     countable,
     countable_record,
     publicity_end,
@@ -28,19 +29,6 @@ CASES = frozenset({Purpose.LAW_ENFORCEMENT_REPEAT, Purpose.STATISTICS})
 PUBLIC = ALL - CASES
 GUIDANCE = frozenset({Purpose.INTERNAL_GUIDANCE})
 NONE: frozenset[Purpose] = frozenset()
-DTYPES = {
-    "happened_on": pl.Date(),
-    "known_at": pl.Datetime("us", "UTC"),
-    "void_from": pl.Date(),
-    "void_reason": pl.String(),
-    "severity": pl.String(),
-    "published": pl.Boolean(),
-    "max_months": pl.Int32(),
-    "restrict_until": pl.Date(),
-    "corrected": pl.Boolean(),
-    "kind": pl.String(),
-    "removed_on": pl.Date(),
-}
 LIST_ONLY = {"kind", "removed_on"}
 DAYS = {"void_from", "restrict_until", "removed_on"}
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.records.countable import (
+    DTYPES,
     countable,
     countable_record,
     publicity_end,
@@ -19,19 +20,6 @@ from models.records.countable import (
 from models.records.publicity import Purpose, Rules, Severity, Until, VoidReason, default_rules
 from models.time import AsOf
 
-DTYPES = {
-    "happened_on": pl.Date(),
-    "known_at": pl.Datetime("us", "UTC"),
-    "void_from": pl.Date(),
-    "void_reason": pl.String(),
-    "severity": pl.String(),
-    "published": pl.Boolean(),
-    "max_months": pl.Int32(),
-    "restrict_until": pl.Date(),
-    "corrected": pl.Boolean(),
-    "kind": pl.String(),
-    "removed_on": pl.Date(),
-}
 NEEDED = {"happened_on", "known_at", "void_from", "void_reason"}
 KINDS = [*sorted({rule.kind for rule in default_rules().listings}), "enforcement"]
 

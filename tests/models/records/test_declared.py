@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from models.errors import ConfigError
+from models.names import headings
 from models.records import gate
 from models.records.contract import Countable
 from models.records.declared import keep_declared, kept_contracts, load_contract
 
-EQUIPMENT = """\
-name: equipment
-title: 特种设备
+MACHINE = """\
+name: machine
+title: 机械设备
 key: [registration_code]
 columns:
   registration_code: {type: text, title: 使用登记证编号, required: true, spellings: [证号]}
@@ -32,14 +33,14 @@ columns:
 
 
 def write(folder: Path, text: str) -> Path:
-    path = folder / "equipment.yaml"
+    path = folder / "machine.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def test_a_declaration_becomes_a_contract(tmp_path: Path) -> None:
-    contract = load_contract(write(tmp_path, EQUIPMENT))
-    assert contract.name == "equipment"
+    contract = load_contract(write(tmp_path, MACHINE))
+    assert contract.name == "machine"
     assert contract.key == ("subject_id", "registration_code")
     assert contract.measures == ("capacity",)
     assert contract.categories == ("category",)
@@ -81,7 +82,7 @@ def row(**change: object) -> dict[str, object]:
 def test_its_rules_hold(
     tmp_path: Path, change: dict[str, object], rule: str | None, column: str | None
 ) -> None:
-    contract = load_contract(write(tmp_path, EQUIPMENT))
+    contract = load_contract(write(tmp_path, MACHINE))
     gated = gate.check(pl.DataFrame([row(**change)], schema=contract.dtypes), contract)
     if rule is None:
         assert gated.problems.is_empty()
@@ -89,18 +90,30 @@ def test_its_rules_hold(
         assert gated.problems.select("rule", "column").rows() == [(rule, column)]
 
 
+def test_a_table_titles_the_columns_that_every_record_has(tmp_path: Path) -> None:
+    titles = "titles: {happened_on: {title: 检验日期, spellings: [检验时间]}}\n"
+    contract = load_contract(write(tmp_path, MACHINE + titles))
+    assert contract.title_of("happened_on") == "检验日期"
+    found = headings(contract.glossary)
+    assert {found[one] for one in ("检验日期", "检验时间", "happened_on")} == {
+        ("happened_on", False)
+    }
+    counted = "titles: {severity: {title: 隐患级别}}\ncountable: true\n"
+    assert load_contract(write(tmp_path, MACHINE + counted)).title_of("severity") == "隐患级别"
+
+
 def test_a_countable_table_gets_the_counting_columns(tmp_path: Path) -> None:
-    contract = load_contract(write(tmp_path, EQUIPMENT + "countable: true\n"))
+    contract = load_contract(write(tmp_path, MACHINE + "countable: true\n"))
     assert issubclass(contract.schema, Countable)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title: 特种", "titel: 特种", r"yaml:2: unknown key 'titel'; did you mean 'title'"),
+        ("title: 机械", "titel: 机械", r"yaml:2: unknown key 'titel'; did you mean 'title'"),
         ("type: date", "type: day", r"yaml:7: .*'day' is not allowed"),
-        ("name: equipment", "name: penalty", "taken by a built-in table"),
-        ("name: equipment", "name: Equipment", "lower-case"),
+        ("name: machine", "name: penalty", "taken by a built-in table"),
+        ("name: machine", "name: Machine", "lower-case"),
         ("key: [registration_code]", "key: [registration_cod]", "did you mean 'registration_code'"),
         ("  due_on:", "  happened_on:", "every record already has"),
         ("{type: date, title", "{type: date, one_of: [a], title", "for text columns"),
@@ -124,42 +137,46 @@ def test_a_countable_table_gets_the_counting_columns(tmp_path: Path) -> None:
         ("key: [registration_code]", "key: [parts]", "yaml:3: .*'parts' cannot identify"),
         ("key: [registration_code]", "key: [findings]", "yaml:3: .*cannot identify"),
         ("key: [registration_code]", "key: [record_id]", "yaml:3: .*cannot identify"),
+        ("columns:\n", "titles: {happend_on: {title: 日}}\ncolumns:\n", "yaml:4: .*'happened_on'"),
+        ("columns:\n", "titles: {due_on: {title: 日}}\ncolumns:\n", "yaml:4: .*under columns"),
+        ("columns:\n", "titles: {record_id: {title: 日}}\ncolumns:\n", "yaml:4: .*under columns"),
+        ("columns:\n", "titles: {severity: {title: 级}}\ncolumns:\n", "yaml:4: .*under columns"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_says_where_and_how(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    assert old in EQUIPMENT
+    assert old in MACHINE
     with pytest.raises(ConfigError, match=message):
-        load_contract(write(tmp_path, EQUIPMENT.replace(old, new)))
+        load_contract(write(tmp_path, MACHINE.replace(old, new)))
 
 
 def test_a_column_of_the_counting_rule_is_free_only_where_it_does_not_count(tmp_path: Path) -> None:
-    text = EQUIPMENT.replace("  due_on:", "  severity:")
+    text = MACHINE.replace("  due_on:", "  severity:")
     assert "severity" in load_contract(write(tmp_path, text)).columns
     with pytest.raises(ConfigError, match=r"every record already has.*severity"):
         load_contract(write(tmp_path, text + "countable: true\n"))
 
 
 def test_declared_contracts_are_kept_for_later_commands(tmp_path: Path) -> None:
-    write(tmp_path, EQUIPMENT)
+    write(tmp_path, MACHINE)
     kept = tmp_path / "kept"
     assert kept_contracts(kept) == {}
-    keep_declared(["penalty", "equipment.yaml"], tmp_path, kept)
-    assert list(kept_contracts(kept)) == ["equipment"]
-    keep_declared(["equipment.yaml"], tmp_path, kept)
+    keep_declared(["penalty", "machine.yaml"], tmp_path, kept)
+    assert list(kept_contracts(kept)) == ["machine"]
+    keep_declared(["machine.yaml"], tmp_path, kept)
 
 
 def test_a_kept_column_does_not_change_its_type(tmp_path: Path) -> None:
-    write(tmp_path, EQUIPMENT)
-    keep_declared(["equipment.yaml"], tmp_path, tmp_path / "kept")
-    write(tmp_path, EQUIPMENT.replace("due_on: {type: date", "due_on: {type: text"))
+    write(tmp_path, MACHINE)
+    keep_declared(["machine.yaml"], tmp_path, tmp_path / "kept")
+    write(tmp_path, MACHINE.replace("due_on: {type: date", "due_on: {type: text"))
     with pytest.raises(ConfigError, match="due_on"):
-        keep_declared(["equipment.yaml"], tmp_path, tmp_path / "kept")
+        keep_declared(["machine.yaml"], tmp_path, tmp_path / "kept")
 
 
 def test_common_spellings_still_find_a_redeclared_column(tmp_path: Path) -> None:
-    text = EQUIPMENT + "  subject_name: {type: text, title: 使用单位}\n"
+    text = MACHINE + "  subject_name: {type: text, title: 使用单位}\n"
     contract = load_contract(write(tmp_path, text))
     assert contract.title_of("subject_name") == "使用单位"
     assert {"使用单位", "企业名称"} <= set(contract.glossary["subject_name"].spellings)

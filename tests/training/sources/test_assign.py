@@ -57,6 +57,11 @@ def test_several_columns_of_one_field_are_tried_in_turn() -> None:
     assert found.fields["subject_name"].source == ("行政相对人名称", "单位名称")
 
 
+@pytest.mark.parametrize("table", ["subject", "penalty", "annual_report"])
+def test_every_table_knows_the_heading_of_the_region(table: str) -> None:
+    assert assign(plan(table), ["行政区划代码"]).fields["region"].source == ("行政区划代码",)
+
+
 def test_the_mapping_goes_before_spellings() -> None:
     found = assign(plan(columns={"remark": "备注2"}), ["备注", "备注2"])
     assert found.fields["remark"].source == ("备注2",)

@@ -24,8 +24,8 @@ sources:
     known_at: {from: 报送时间}
 """
 TABLE = """\
-name: equipment
-title: 特种设备
+name: machine
+title: 机械设备
 key: [code]
 columns:
   code: {type: text, title: 编号, required: true}
@@ -200,28 +200,28 @@ def test_subjects_come_first_then_changes_then_the_others_in_order(tmp_path: Pat
 
 OWN = """\
 sources:
-  - id: equipment
-    target: equipment.yaml
+  - id: machine
+    target: machine.yaml
     files: [a.csv]
     known_at: {on: 2024-01-01}
 """
 
 
 def test_a_users_table_is_found_beside_the_mapping(tmp_path: Path) -> None:
-    mapping = load(OWN, tmp_path, equipment=TABLE)
-    assert mapping.plans[0].contract.name == "equipment"  # type: ignore[attr-defined]
+    mapping = load(OWN, tmp_path, machine=TABLE)
+    assert mapping.plans[0].contract.name == "machine"  # type: ignore[attr-defined]
 
 
 def test_a_missing_table_file_is_named_with_its_line(tmp_path: Path) -> None:
-    assert fault(OWN, tmp_path).startswith("mapping.yml:3: no contract file 'equipment.yaml'")
+    assert fault(OWN, tmp_path).startswith("mapping.yml:3: no contract file 'machine.yaml'")
 
 
 def test_a_fault_in_a_users_table_is_named_in_its_file(tmp_path: Path) -> None:
-    said = fault(OWN, tmp_path, equipment=TABLE.replace("type: text", "type: txt"))
-    assert said.startswith("equipment.yaml:5: ")
+    said = fault(OWN, tmp_path, machine=TABLE.replace("type: text", "type: txt"))
+    assert said.startswith("machine.yaml:5: ")
     assert "did you mean 'text'?" in said
 
 
 def test_a_users_table_cannot_redefine_what_identifies(tmp_path: Path) -> None:
-    said = fault(OWN, tmp_path, equipment=TABLE + "  uscc: {type: integer, title: 代码}\n")
-    assert said.startswith("mapping.yml:3: equipment.yaml declares uscc as no text")
+    said = fault(OWN, tmp_path, machine=TABLE + "  uscc: {type: integer, title: 代码}\n")
+    assert said.startswith("mapping.yml:3: machine.yaml declares uscc as no text")

@@ -172,10 +172,10 @@ def test_former_names_imported_in_the_same_run_find_their_subject(world: World) 
 
 def test_a_users_own_table_needs_no_python(world: World) -> None:
     world.write(
-        "equipment.yaml",
+        "machine.yaml",
         """
-name: equipment
-title: 特种设备
+name: machine
+title: 机械设备
 key: [registration_code]
 columns:
   registration_code: {type: text, title: 使用登记证编号, required: true, spellings: [证号]}
@@ -189,22 +189,22 @@ columns:
     )
     registered(world)
     world.write(
-        "equipment.csv",
+        "machine.csv",
         "证号,统一社会信用代码,企业名称,设备类别,下次检验日期,容量（万）,是否发生事故,标签,登记时间,登记日期\n"
         f"梯1,{A},,电梯,2025年3月1日,1.5,否,甲;乙,2024-01-05 09:00,2024-01-05\n"
         f"梯2,,{NAMES[B]},缆车,2025-03-01,1,是,,,2024-01-05\n"
         f"梯1,{A},,电梯,,,,,,2024-01-05\n",
     )
     own = """
-  - id: equipment
-    target: equipment.yaml
-    files: [equipment.csv]
+  - id: machine
+    target: machine.yaml
+    files: [machine.csv]
     columns: {happened_on: 登记日期}
     known_at: {on: 2024-06-01}
 """
-    tally = world.run(mapping(REGISTER, own))["equipment"]
+    tally = world.run(mapping(REGISTER, own))["machine"]
     assert tally.rules == {"F03": 1, "V10": 1}
-    (record,) = world.table("equipment").to_dicts()
+    (record,) = world.table("machine").to_dicts()
     assert (record["capacity"], record["tags"], record["accident"]) == (15000, ["甲", "乙"], False)
     assert record["seen_at"] == datetime(2024, 1, 5, 1, tzinfo=UTC)
     assert QUARANTINE in world.lake.tables()
