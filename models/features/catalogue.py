@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import polars as pl
 
+from models.canonical import digest_of
 from models.errors import ConfigError
 from models.features import area, identity, peers, relation, subject, tables, text
 from models.features.spec import KEYS, FeatureSpec
@@ -56,9 +55,7 @@ def features_of(
 
 def digest(specs: Sequence[FeatureSpec]) -> str:
     """Return the SHA-256 of the catalogue as canonical JSON, in 64 hex digits."""
-    data = [asdict(spec) for spec in specs]
-    text_ = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text_.encode()).hexdigest()
+    return digest_of([asdict(spec) for spec in specs])
 
 
 def as_table(specs: Sequence[FeatureSpec]) -> pl.DataFrame:

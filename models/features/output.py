@@ -36,6 +36,7 @@ from models.records.lake import Lake
 from models.records.reading import LakeRecords
 from models.scenarios.scenario import Scenario
 from models.time import not_in_future, today
+from models.whole import write_text
 
 PART_ROWS: Final = 100_000
 """Rows (subjects times dates) that are in memory at once, as near as buckets allow."""
@@ -61,10 +62,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest as JSON, whole or not at all."""
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_text(path, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -14,24 +14,11 @@ from hypothesis import strategies as st
 from models.features.ends import add_months as add_months_compiled
 from models.features.interval import COLUMNS, Counting, array, cut, day_number
 from models.records.contracts import CONTRACTS
-from models.records.countable import countable
+from models.records.countable import DTYPES, countable
 from models.records.fact import add_months
 from models.records.publicity import Purpose, Rules, Severity, VoidReason, default_rules
 from models.time import AsOf
 
-DTYPES = {
-    "happened_on": pl.Date(),
-    "known_at": pl.Datetime("us", "UTC"),
-    "void_from": pl.Date(),
-    "void_reason": pl.String(),
-    "severity": pl.String(),
-    "published": pl.Boolean(),
-    "max_months": pl.Int32(),
-    "restrict_until": pl.Date(),
-    "corrected": pl.Boolean(),
-    "kind": pl.String(),
-    "removed_on": pl.Date(),
-}
 KINDS = [*sorted({rule.kind for rule in default_rules().listings}), "enforcement"]
 Row = dict[str, object]
 

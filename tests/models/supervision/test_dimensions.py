@@ -50,7 +50,7 @@ def test_the_dimensions_add_up_to_the_reasons(firm: int) -> None:
 
 
 def test_without_an_explanation_nothing_is_said_of_the_risk() -> None:
-    made = stands({"penalty": 2, "equipment": 3}, None, ())
+    made = stands({"penalty": 2, "machine": 3}, None, ())
     assert {one.pull for one in made} == {"unknown"}
     assert (made[-1].id, made[-1].records) == ("other", 3)
 
