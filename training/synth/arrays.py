@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Texts: TypeAlias = NDArray[np.object_]
 Random: TypeAlias = np.random.Generator
+
+SHARED: Final = 1 << 30
+"""Chunk number of what all chunks share: plans of draws and campaigns, public bodies."""
 
 
 def stream(seed: int, chunk: int, topic: str) -> Random:

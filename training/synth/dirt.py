@@ -305,6 +305,18 @@ SPOILS: Final[Mapping[str, Mapping[str, Spoil]]] = MappingProxyType(
             "F03": Spoil(_set("decision", "待核", "转办")),
         },
         "pledge": {"F01": _dates("happened_on"), "F03": Spoil(_set("fulfilment", "unknown"))},
+        "equipment": {"F01": _dates("happened_on"), "F03": Spoil(_set("kind", "年检", "复检"))},
+        "env_monitor": {"V02": Spoil(_wrong_check("uscc"))},
+        "transport_event": {"V02": Spoil(_wrong_check("uscc"))},
+        "wage_event": {
+            "F02": Spoil(
+                _set("amount", *_NUMBERS), fits=pl.col("amount").is_not_null(), written=True
+            ),
+        },
+        "bid": {"F03": Spoil(_set("result", "流标", "待定"))},
+        "finance_event": {"F03": Spoil(_set("kind", "其他线索"))},
+        "ad_monitor": {"F03": Spoil(_set("medium", "传单", "其他媒介"))},
+        "public_contract": {"F01": _dates("happened_on")},
     }
 )
 """Table → rule → how its rows are made dirty."""

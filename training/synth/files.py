@@ -65,10 +65,13 @@ def write_mapping(folder: Path) -> Path:
 
 
 def _source(layout: Layout) -> dict[str, object]:
+    spelt = names.headings(contract_named(layout.table).glossary)
     columns = {
         name: _from(layout, name, heading)
         for name, heading in layout.headings.items()
-        if name != "known_at" and (not _found(layout, name, heading) or name in layout.words)
+        if name != "known_at"
+        # left out where the glossary alone reads the heading as this field and unit
+        and (spelt.get(names.fold(heading)) != (name, name in layout.wan) or name in layout.words)
     }
     known = (
         {"from": layout.headings["known_at"]}
@@ -76,7 +79,7 @@ def _source(layout: Layout) -> dict[str, object]:
         else {"after": "happened_on", "days": layout.assumed}
     )
     source: dict[str, object] = {
-        "id": layout.table,
+        "id": layout.id,
         "target": layout.table,
         "files": [layout.pattern],
         "strict": layout.strict,
@@ -84,12 +87,6 @@ def _source(layout: Layout) -> dict[str, object]:
         "known_at": known,
     }
     return {key: value for key, value in source.items() if value not in (False, {})}
-
-
-def _found(layout: Layout, name: str, heading: str) -> bool:
-    """Return whether the glossary alone reads the heading as this field and unit."""
-    spelt = names.headings(contract_named(layout.table).glossary)
-    return spelt.get(names.fold(heading)) == (name, name in layout.wan)
 
 
 def _from(layout: Layout, name: str, heading: str) -> object:

@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
-FileKind = Literal["csv", "gb18030", "parquet", "jsonl"]
+from training.synth import department_layouts
+from training.synth.layout import YES_NO, Layout, same
 
-_EMPTY: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
-_YES_NO: Final = MappingProxyType({"true": "是", "false": "否"})
 _SEVERITY: Final = MappingProxyType({"minor": "轻微", "general": "一般", "serious": "严重"})
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """One table as it is sent.
-
-    ``headings`` has column → heading in file order; a Parquet table keeps our names. ``wan`` are
-    sent in 万元; ``words`` has column → our value → the department's. ``assumed`` days: the
-    department sends no report time, and the mapping assumes it.
-    """
-
-    table: str
-    kind: FileKind
-    headings: Mapping[str, str]
-    strict: bool = False
-    wan: frozenset[str] = frozenset()
-    words: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _EMPTY)
-    assumed: int | None = None
-
-    def file(self, chunk: int) -> str:
-        """Return the file that chunk number ``chunk`` is written to."""
-        match self.kind:
-            case "parquet":
-                return f"{self.table}-{chunk:04d}.parquet"
-            case "jsonl":
-                return f"{self.table}.jsonl"
-            case _:
-                return f"{self.table}.csv"
-
-    @property
-    def pattern(self) -> str:
-        """Return the pattern that finds all its files."""
-        return f"{self.table}-*.parquet" if self.kind == "parquet" else self.file(0)
-
-
-def _same(*columns: str) -> Mapping[str, str]:
-    return MappingProxyType({column: column for column in columns})
-
-
 _BASE: Final = ("uscc", "region", "happened_on", "known_at")
 _OFFICE: Final = ("authority", "authority_code")
 
@@ -146,7 +105,7 @@ PENALTY: Final = Layout(
     },
     strict=True,
     wan=frozenset({"fine_amount", "confiscated_amount"}),
-    words={"severity": _SEVERITY, "published": _YES_NO, "corrected": _YES_NO},
+    words={"severity": _SEVERITY, "published": YES_NO, "corrected": YES_NO},
 )
 LISTING: Final = Layout(
     "listing",
@@ -182,8 +141,8 @@ LISTING: Final = Layout(
             }
         ),
         "severity": _SEVERITY,
-        "published": _YES_NO,
-        "corrected": _YES_NO,
+        "published": YES_NO,
+        "corrected": YES_NO,
     },
 )
 JUDGMENT: Final = Layout(
@@ -245,19 +204,19 @@ REPAIR: Final = Layout(
 PLEDGE: Final = Layout(
     "pledge",
     "jsonl",
-    _same(*_BASE, "kind", "content", "due_on", "fulfilment", "settled_on", *_OFFICE),
+    same(*_BASE, "kind", "content", "due_on", "fulfilment", "settled_on", *_OFFICE),
 )
 LAYOUTS: Final = (
     SUBJECT,
-    Layout("change", "parquet", _same(*_BASE, "item", "old_value", "new_value", *_OFFICE)),
-    Layout("person_role", "parquet", _same(*_BASE, "person_id", "role", "share_ratio", "ended_on")),
-    Layout("relation", "parquet", _same(*_BASE, "other_id", "kind", "ratio")),
+    Layout("change", "parquet", same(*_BASE, "item", "old_value", "new_value", *_OFFICE)),
+    Layout("person_role", "parquet", same(*_BASE, "person_id", "role", "share_ratio", "ended_on")),
+    Layout("relation", "parquet", same(*_BASE, "other_id", "kind", "ratio")),
     LICENCE,
     PENALTY,
     Layout(
         "inspection",
         "parquet",
-        _same(
+        same(
             *_BASE,
             "subject_name",
             "document_number",
@@ -276,7 +235,7 @@ LAYOUTS: Final = (
     Layout(
         "sampling",
         "parquet",
-        _same(
+        same(
             *_BASE,
             "subject_name",
             "document_number",
@@ -291,7 +250,7 @@ LAYOUTS: Final = (
     Layout(
         "complaint",
         "parquet",
-        _same(
+        same(
             *_BASE,
             "subject_name",
             "document_number",
@@ -310,20 +269,20 @@ LAYOUTS: Final = (
     Layout(
         "annual_report",
         "parquet",
-        _same(*_BASE, "year", "assets", "revenue", "profit", "tax_paid", "employees", *_OFFICE),
+        same(*_BASE, "year", "assets", "revenue", "profit", "tax_paid", "employees", *_OFFICE),
     ),
     Layout(
         "tax_event",
         "parquet",
-        _same(*_BASE, "kind", "tax_type", "amount", "period", "rating", *_OFFICE),
+        same(*_BASE, "kind", "tax_type", "amount", "period", "rating", *_OFFICE),
     ),
-    Layout("social_insurance", "parquet", _same(*_BASE, "period", "insured", "arrears_amount")),
+    Layout("social_insurance", "parquet", same(*_BASE, "period", "insured", "arrears_amount")),
     PLEDGE,
     REPAIR,
     Layout(
         "invoice",
         "parquet",
-        _same(
+        same(
             *_BASE,
             "counterpart_id",
             "direction",
@@ -332,6 +291,13 @@ LAYOUTS: Final = (
             "invoice_count",
             "reversed_amount",
         ),
+    ),
+    *department_layouts.LAYOUTS,
+    replace(PENALTY, source="case_penalty"),
+    replace(
+        LISTING,
+        source="bid_listing",
+        words={**LISTING.words, "kind": MappingProxyType({"bidding": "招标投标失信名单"})},
     ),
 )
 """All tables, in the order in which they are made."""

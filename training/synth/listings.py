@@ -69,9 +69,10 @@ def listings(
     return chunk.known(frame.with_columns(pl.Series("_by_name", by_name)))
 
 
-def _entries(
+def entries(
     chunk: Chunk, rng: Random, ground: Ground, subject: Ints, day: Ints, removed: Ints
 ) -> pl.DataFrame:
+    """Return entries on the list of ``ground`` from ``day`` on, with no document numbers yet."""
     size = len(subject)
     office, _ = chunk.decided(subject, chunk.department(ground.office))
     gone = removed <= np.minimum(chunk.clock.end, chunk.life.ended[subject])
@@ -102,7 +103,7 @@ def _unreported(chunk: Chunk, rng: Random, filed: Filings) -> pl.DataFrame:
     came = report < FAR
     wait = rng.integers(1, 6, size=int(came.sum()))
     removed[came] = chunk.clock.working_after(report[came], wait)
-    return _entries(chunk, rng, UNREPORTED, subject, day, removed)
+    return entries(chunk, rng, UNREPORTED, subject, day, removed)
 
 
 def _by_chance(
@@ -116,7 +117,7 @@ def _by_chance(
         removed = np.where(stays, FAR, day + rng.integers(20, 700, size=len(subject)))
     else:
         removed = day + ground.months * 30
-    return _entries(chunk, rng, ground, subject, day, removed)
+    return entries(chunk, rng, ground, subject, day, removed)
 
 
 def _after(
@@ -131,4 +132,4 @@ def _after(
     subject, day = subject[listed], day[listed]
     early = rng.random(len(subject)) < 0.4
     stay = np.where(early, rng.integers(120, 700, size=len(subject)), ground.months * 30)
-    return _entries(chunk, rng, ground, subject, day, day + stay)
+    return entries(chunk, rng, ground, subject, day, day + stay)

@@ -36,13 +36,25 @@ _HEAVY: Final = ("07", "08", "10", "12")
 
 def penalties(chunk: Chunk) -> pl.DataFrame:
     """Return the chunk's penalties; ``_leaf`` has the index of the true leaf."""
-    rng, clock, people = chunk.rng("penalty"), chunk.clock, chunk.people
-    events = chunk.watch.penalties
-    subject, size = events.subject, len(events.subject)
+    rng, people, events = chunk.rng("penalty"), chunk.people, chunk.watch.penalties
+    subject = events.subject
     decided = chunk.days_in(rng, subject, events.month)
     leaf = choose_by(rng, texts.leaf_weights(chunk.mix, complained=False), people.group[subject])
+    frame, office = decisions(chunk, rng, subject, (decided, events.month), leaf)
+    return chunk.known(chunk.numbered(frame, office, "{}罚决〔{}〕{}号"))
+
+
+def decisions(
+    chunk: Chunk, rng: Random, subject: Ints, when: tuple[Ints, Ints], leaf: Ints
+) -> tuple[pl.DataFrame, Ints]:
+    """Return decisions of the days and months ``when`` for violations ``leaf``, and the offices.
+
+    The frame has no document numbers yet.
+    """
+    clock, people, size = chunk.clock, chunk.people, len(subject)
+    decided, month = when
     leaves = list(grammar().leaves.values())
-    latent = chunk.risk.latent[subject, events.month]
+    latent = chunk.risk.latent[subject, month]
     low = np.array([one.fine[0] for one in leaves])[leaf]
     high = np.array([one.fine[1] for one in leaves])[leaf]
     kinds = texts.by_leaf(leaf, lambda one, rows: _kinds(rng, one.kinds, rows.size))
@@ -96,8 +108,7 @@ def penalties(chunk: Chunk) -> pl.DataFrame:
     frame = chunk.base(rng, subject, decided, reported).with_columns(
         pl.Series(name, values) for name, values in own.items()
     )
-    frame = chunk.numbered(frame, office, "{}罚决〔{}〕{}号")
-    return chunk.known(frame)
+    return frame, office
 
 
 def category(kind: Ints) -> pl.Series:

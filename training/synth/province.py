@@ -13,6 +13,8 @@ import polars as pl
 from models.errors import ConfigError
 from training.synth import (
     business,
+    cases,
+    departments,
     dirt,
     files,
     inspections,
@@ -24,7 +26,7 @@ from training.synth import (
     standing,
     truth,
 )
-from training.synth.arrays import stream
+from training.synth.arrays import SHARED, stream
 from training.synth.chunk import Chunk
 from training.synth.clock import wind
 from training.synth.layouts import LAYOUTS, Layout
@@ -37,10 +39,13 @@ from training.synth.supervision import planned, supervise
 
 Advance = Callable[[int], None]
 
-SHARED: Final = 1 << 30
-"""Chunk number of what all chunks share: the plans of draws and campaigns."""
-
-_TOLD: Final = ("penalty", "complaint", "inspection")
+_TOLD: Final = {
+    "penalty": "penalty",
+    "case_penalty": "penalty",
+    "complaint": "complaint",
+    "inspection": "inspection",
+}
+"""Sources whose documents have a true leaf, and their table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +106,25 @@ def make(spec: Spec, out: Path, *, advance: Advance = lambda _: None) -> Summary
     folder = out / truth.FOLDER
     folder.mkdir(parents=True)
     (folder / "README.md").write_text(truth.README, encoding="utf-8", newline="\n")
-    rows = dict.fromkeys((layout.table for layout in LAYOUTS), 0)
+    rows = dict.fromkeys((layout.id for layout in LAYOUTS), 0)
     dirty: dict[tuple[str, str], int] = {}
     for number in range(spec.chunks):
         chunk = begin(spec, number)
-        tables = tables_of(chunk)
+        tables, planted = tables_of(chunk), departments.planted(chunk)
         noted = pl.concat(
-            _write(chunk, layout, tables[layout.table], out=out, rows=rows) for layout in LAYOUTS
+            _write(chunk, layout, tables[layout.id], out=out, rows=rows) for layout in LAYOUTS
         )
         counted = noted.group_by("table", "rule", maintain_order=True).len()
         for table, rule, count in counted.iter_rows():
             dirty[table, rule] = dirty.get((table, rule), 0) + count
-        leaves = [truth.leaves_of(name, tables[name]) for name in _TOLD]
-        truth.write(chunk, folder=folder, leaves=pl.concat(leaves), dirt=noted)
+        leaves = [truth.leaves_of(table, tables[name]) for name, table in _TOLD.items()]
+        told = pl.concat(leaves)
+        truth.write(chunk, folder=folder, leaves=told, dirt=noted, planted=planted)
         advance(spec.size_of(number))
-    return Summary(out=out, mapping=files.write_mapping(out), truth=folder, rows=rows, dirty=dirty)
+    whole: dict[str, int] = {}
+    for layout in LAYOUTS:
+        whole[layout.table] = whole.get(layout.table, 0) + rows[layout.id]
+    return Summary(out=out, mapping=files.write_mapping(out), truth=folder, rows=whole, dirty=dirty)
 
 
 def begin(spec: Spec, number: int) -> Chunk:
@@ -151,12 +160,13 @@ def begin(spec: Spec, number: int) -> Chunk:
 
 
 def tables_of(chunk: Chunk) -> dict[str, pl.DataFrame]:
-    """Return the chunk's clean tables by name; columns that begin with ``_`` are not sent."""
+    """Return the chunk's clean tables by source; columns that begin with ``_`` are not sent."""
     changed = register.changes(chunk)
     filed = returns.filings(chunk)
     punished = penalties.penalties(chunk)
     judged = standing.judgments(chunk)
     listed = listings.listings(chunk, filed, judged, punished)
+    own = departments.tables(chunk)
     return {
         "subject": register.subjects(chunk),
         "change": changed,
@@ -175,6 +185,8 @@ def tables_of(chunk: Chunk) -> dict[str, pl.DataFrame]:
         "pledge": standing.pledges(chunk),
         "repair": standing.repairs(chunk, punished, listed),
         "invoice": business.invoices(chunk),
+        **own,
+        **cases.tables(chunk, own),
     }
 
 
@@ -186,18 +198,18 @@ def _write(
     chunk: Chunk, layout: Layout, frame: pl.DataFrame, *, out: Path, rows: dict[str, int]
 ) -> pl.DataFrame:
     """Spoil, render and write one table; return where its dirt lies."""
-    rng, table = chunk.rng(f"dirt {layout.table}"), layout.table
-    chosen = dirt.assign(rng, table, frame, chunk.spec.rates.dirt)
+    rng, source = chunk.rng(f"dirt {layout.id}"), layout.id
+    chosen = dirt.assign(rng, source, frame, chunk.spec.rates.dirt)
     height = frame.height
-    spoilt = dirt.spoil(rng, table, frame, chosen, written=False)
+    spoilt = dirt.spoil(rng, source, frame, chosen, written=False)
     sent = files.render(spoilt, layout)
-    sent = dirt.spoil(rng, table, sent, chosen, written=True)
+    sent = dirt.spoil(rng, source, sent, chosen, written=True)
     files.write(sent, layout, folder=out, chunk=chunk.number)
-    before = 0 if layout.kind == "parquet" else rows[table]
+    before = 0 if layout.kind == "parquet" else rows[source]
     header = 1 if layout.kind in {"csv", "gb18030"} else 0
-    rows[table] += sent.height
+    rows[source] += sent.height
     return dirt.noted(chosen, height).select(
-        pl.lit(table).alias("table"),
+        pl.lit(layout.table).alias("table"),
         pl.lit(layout.file(chunk.number)).alias("file"),
         (pl.col("row") + 1 + header + before).alias("line"),
         "rule",

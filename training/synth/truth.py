@@ -12,19 +12,22 @@ import numpy as np
 import polars as pl
 
 from models.errors import ConfigError
-from training.synth.arrays import days, texts
+from training.synth.arrays import Ints, days, texts
 from training.synth.chunk import Chunk
 from training.synth.grammar import grammar
 from training.synth.risk import GRADES
 
 FOLDER: Final = "truth"
-Table = Literal["latent_risk", "outcomes", "dirt", "leaves"]
+Table = Literal["latent_risk", "outcomes", "dirt", "leaves", "planted"]
 
 README: Final = """# 地面真值：只供测试与评估读取，任何导入、训练或服务代码都不得引用。
 latent_risk-*.parquet  subject_id, on（季末）, risk（潜在风险，标准差）, grade（真实等级）
 outcomes-*.parquet     subject_id, month（月初）, probability（发现问题的概率）, fails（会否发现）
 dirt-*.parquet         table, file, line（文件行号；Parquet 为行序，从 1 起）, rule：注入的脏数据
 leaves-*.parquet       table, document_number, authority_code, leaf（违法行为分类叶）
+planted-*.parquet      kind, subject_id, case, from, until：预埋的行为及起止
+                       bid_ring（围标团伙，case 为团伙号）、fundraising（非法集资）、
+                       medical_fraud（骗取医保基金）
 """
 
 
@@ -41,13 +44,16 @@ def read(out: Path, table: Table) -> pl.LazyFrame:
     return pl.scan_parquet(out / FOLDER / f"{table}-*.parquet")
 
 
-def write(chunk: Chunk, *, folder: Path, leaves: pl.DataFrame, dirt: pl.DataFrame) -> None:
+def write(
+    chunk: Chunk, *, folder: Path, leaves: pl.DataFrame, dirt: pl.DataFrame, planted: pl.DataFrame
+) -> None:
     """Write one chunk's truth."""
     tables = {
         "latent_risk": latent_risk(chunk),
         "outcomes": outcomes(chunk),
         "leaves": leaves,
         "dirt": dirt,
+        "planted": planted,
     }
     for name, frame in tables.items():
         path = folder / f"{name}-{chunk.number:04d}.parquet"
@@ -90,4 +96,29 @@ def leaves_of(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         "document_number",
         "authority_code",
         texts(list(grammar().leaves), told["_leaf"].to_numpy()).alias("leaf"),
+    )
+
+
+def spells(
+    chunk: Chunk,
+    kind: str,
+    subject: Ints,
+    months: tuple[Ints, Ints],
+    *,
+    case: pl.Series | None = None,
+) -> pl.DataFrame:
+    """Return who does what from the first to the last of ``months``.
+
+    ``case`` is the number that those who do it together share; null where each is alone.
+    """
+    first, last = months
+    alone = pl.Series([None] * len(subject), dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "kind": pl.Series([kind] * len(subject), dtype=pl.String),
+            "subject_id": chunk.people.uscc.gather(pl.Series(subject)),
+            "case": alone if case is None else case,
+            "from": days(chunk.clock.first[first]),
+            "until": days(chunk.clock.first[last + 1] - 1),
+        }
     )

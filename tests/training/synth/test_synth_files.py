@@ -18,16 +18,17 @@ def plans(province: Summary) -> dict[str, Plan]:
 
 
 def test_the_mapping_is_one_the_importer_accepts(plans: dict[str, Plan]) -> None:
-    assert set(plans) == set(CONTRACTS)
+    assert set(plans) == {layout.id for layout in LAYOUTS}
+    assert {plan.contract.name for plan in plans.values()} == set(CONTRACTS)
     strict = {name for name, plan in plans.items() if plan.source.strict}
-    assert strict == {"licence", "penalty"}
+    assert strict == {"licence", "penalty", "case_penalty"}
     assumed = {name for name, plan in plans.items() if plan.source.known_at.after}
     assert assumed == {"judgment"}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.table)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.id)
 def test_every_heading_finds_its_field(layout: Layout, plans: dict[str, Plan]) -> None:
-    plan = plans[layout.table]
+    plan = plans[layout.id]
     sent = list(layout.headings.values())
     assignment = assign(plan, sent)
     assert assignment.unused == ()
