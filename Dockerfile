@@ -40,6 +40,7 @@ RUN apt-get update \
 ENV PATH=/usr/local/xinjian/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     NUMBA_CACHE_DIR=/var/cache/xinjian \
     MPLCONFIGDIR=/var/cache/xinjian \
     MLFLOW_DISABLE_TELEMETRY=true \

@@ -59,7 +59,8 @@ demo: install ## everything once on a made province of SUBJECTS (20000): learn, 
 real: export XINJIAN_HOME := var/real
 real: install ## the same on Beijing's published tables, which lie in DATA
 	@test -n "$(DATA)" || { echo "make: name the folder of the tables: make real DATA=FOLDER" >&2; exit 1; }
-	@$(BIN)/xinjian demo real $(DATA)
+	@$(BIN)/xinjian demo real "$(DATA)"
 
 stop: install ## stop what make demo and make real started
-	@for home in $(DEMO) var/real; do XINJIAN_HOME=$$home $(BIN)/xinjian demo stop; done
+	@set -e; for home in var/demo-* var/real; do test ! -d "$$home" || { \
+	  printf '%s: ' "$$home"; XINJIAN_HOME="$$home" $(BIN)/xinjian demo stop; }; done

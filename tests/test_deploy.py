@@ -186,6 +186,25 @@ def test_every_timer_has_its_service() -> None:
     assert all(one.with_suffix(".service") in UNITS for one in timers)
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=str)
+def test_a_unit_runs_by_the_regulators_clock_and_shares_its_tmp(unit: Path) -> None:
+    """An embedded PostgreSQL is started under a lock that may lie in /tmp."""
+    assert all(moment.endswith(" Asia/Shanghai") for moment in values(unit, "OnCalendar"))
+    if unit.suffix == ".service":
+        others = {one.name for one in UNITS if one.suffix == ".service"} - {unit.name}
+        (joined,) = values(unit, "JoinsNamespaceOf")
+        assert set(joined.split()) == others
+        assert values(unit, "PrivateTmp") == ["yes"]
+
+
+def test_last_nights_tries_do_not_keep_this_one_from_being_begun() -> None:
+    night = DEPLOY / "systemd" / "xinjian-night.service"
+    assert values(night, "StartLimitIntervalSec") == ["20h"], "less than the timer's day"
+    for unit in (night, DEPLOY / "systemd" / "xinjian-backup.service"):
+        (most,) = values(unit, "TimeoutStartSec")
+        assert int(most.removesuffix("h")) < 24, "one that hangs ends before the next"
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 def test_systemd_can_read_every_unit(tmp_path: Path) -> None:
     for unit in UNITS:
@@ -204,6 +223,31 @@ def test_systemd_can_read_every_unit(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# Make
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+def test_make_stops_every_demonstration_and_takes_any_folder(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path / "Makefile")
+    told = tmp_path / ".venv" / "bin" / "xinjian"
+    told.parent.mkdir(parents=True)
+    told.write_text('#!/bin/sh\nprintf "<%s>" "$XINJIAN_HOME" "$@"; echo\n', encoding="utf-8")
+    told.chmod(0o755)
+    for home in ("demo-6000-1", "demo-20000-7", "real"):
+        (tmp_path / "var" / home / "demo").mkdir(parents=True)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv" / "installed").touch()
+    quiet = ["make", "--no-print-directory"]
+    said = [
+        subprocess.run([*quiet, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        for words in (["stop"], ["real", "DATA=a folder"])
+    ]
+    stopped = re.findall(r"<(\S+)><demo><stop>", said[0].stdout)
+    assert set(stopped) == {"var/demo-6000-1", "var/demo-20000-7", "var/real"}
+    assert said[1].stdout == "<var/real><demo><real><a folder>\n"
 
 
 # Images
@@ -345,6 +389,12 @@ def test_the_service_loads_with_the_packages_of_the_serving_image_alone(tmp_path
     assert done.stdout == "loaded without torch\n", done.stderr
 
 
+def test_nothing_in_the_home_is_imported_as_code() -> None:
+    """It is the folder that a step's process starts in, and the service writes it."""
+    (environment,) = [line for line in stages()["runtime"] if line.startswith("ENV")]
+    assert "PYTHONSAFEPATH=1" in environment.split()
+
+
 # Compose
 
 
@@ -381,6 +431,12 @@ def test_what_is_needed_is_a_service_and_every_volume_is_declared() -> None:
     assert found["services"]["api"]["deploy"] == {"replicas": 2}
     assert found["services"]["migrate"]["restart"] == "on-failure"
     assert found["services"]["night"]["profiles"] == ["night"]
+
+
+def test_postgres_is_healthy_only_once_it_listens_on_the_network() -> None:
+    """Before, it makes the databases, and listens on its socket alone."""
+    (_, words) = compose()["services"]["postgres"]["healthcheck"]["test"]
+    assert "-h 127.0.0.1" in words
 
 
 def test_the_store_options_of_compose_are_read() -> None:
@@ -497,6 +553,8 @@ def test_a_cronjob_runs_at_a_moment_there_is_and_never_twice_at_once(cronjob: No
         assert field == "*" or low <= int(field) <= high
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["timeZone"] == "Asia/Shanghai"
+    most = spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert 3600 < most < 86_400, "one that hangs would hold up every later one"
 
 
 def test_the_policies_cover_every_workload_and_refuse_what_they_do_not_name() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from models.errors import AccessError
-from serving.commands.users import opened, regions_of, roles_of
+from serving.commands.users import DepartmentOption, RegionOption, opened, regions_of, roles_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -17,12 +17,8 @@ def add(
     name: Annotated[str, typer.Argument(help="Name of the system.")],
     *,
     role: Annotated[list[str], typer.Option(help="A role; repeat for several.")],
-    region: Annotated[
-        list[str] | None, typer.Option(help="Code of a region to see, or 'all'; repeat.")
-    ] = None,
-    department: Annotated[
-        list[str] | None, typer.Option(help="Authority whose records to see; none is all; repeat.")
-    ] = None,
+    region: RegionOption = None,
+    department: DepartmentOption = None,
     purpose: Annotated[
         list[str] | None, typer.Option(help="A purpose that the key is bound to; repeat.")
     ] = None,

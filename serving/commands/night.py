@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from models.errors import ConfigError
 from serving.commands.now import day
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ def night(
 ) -> None:
     """Compact, judge quality, decide everybody, warn, watch models, report (夜间运行).
 
-    Run again for the same day, it goes on with what is not done. Exit code: 0 all done, 3 a step
-    failed, 130 stopped.
+    Run again for the same day, it goes on with what is not done. A scenario whose model is refused
+    or out of reach fails with the reason. Exit code: 0 all done, 3 a step failed, 130 stopped.
     """
     from serving.commands.users import opened
     from serving.cycle import night as nightly
@@ -40,12 +41,13 @@ def night(
     from serving.threads import of_a_job
 
     asked = day(as_of, "--as-of")
-    stopped = stopped_by_signals()
-    with opened() as service:
+    with stopped_by_signals() as stopped, opened() as service:
         on = asked or service.today()
+        if on > service.today():
+            raise ConfigError(f"--as-of {on}: has not come yet; name {service.today()} or before")
         folder = nightly.folder_of(service.settings.home, on)
         told = carry_out(
-            nightly.steps(scenario or _with_a_model(service), on, folder, learn=learn),
+            nightly.steps(_distinct(scenario) or decidable(service), on, folder, learn=learn),
             folder,
             clock=service.clock,
             stop=stopped.wait,
@@ -61,11 +63,48 @@ def night(
         raise typer.Exit(UNDONE)
 
 
-def _with_a_model(service: Service) -> list[str]:
+def with_a_model(service: Service) -> list[str]:
+    """Return the scenarios that shall be decided, also those whose model cannot be had."""
+    from models.errors import RegistryError
     from models.published import CHAMPION
 
-    service.runtime.refresh()
-    return [live.scenario.id for live in service.runtime.all() if live.role == CHAMPION]
+    runtime = service.runtime
+    placed = [scenario for scenario, role in runtime.shelf.placed() if role == CHAMPION]
+    try:
+        named = [one.scenario for one in runtime.registry.named() if one.role == CHAMPION]
+    except RegistryError as error:  # what was live last decides
+        typer.echo(f"模型登记处不可用，按最近现用的模型判定：{error}", err=True)
+        named = _lived(service)
+    return sorted({*placed, *named})
+
+
+def _lived(service: Service) -> list[str]:
+    """Return the scenarios that had a model last, as the ledger tells."""
+    from models.published import CHAMPION
+    from serving.ledger import promotions
+    from serving.ledger.promotions import Event
+
+    with service.ledger.begin() as connection:
+        told = promotions.history(connection, limit=10_000)
+    mine = [one for one in told if one.role == CHAMPION and one.event != Event.REFUSED]
+    last = {one.scenario: one.event for one in reversed(mine)}
+    return [scenario for scenario, event in last.items() if event == Event.LIVE]
+
+
+def decidable(service: Service) -> list[str]:
+    """Return the scenarios with a model, and say how many of the catalogue have none."""
+    from models.scenarios.catalogue import catalogue
+
+    found = with_a_model(service)
+    lacking = sorted(set(catalogue()) - set(found))
+    if lacking:
+        some = "、".join(lacking[:3]) + ("等" if len(lacking) > 3 else "")
+        typer.echo(f"没有模型、今夜不判定的场景 {len(lacking)} 个：{some}", err=True)
+    return found
+
+
+def _distinct(scenarios: list[str] | None) -> list[str]:
+    return list(dict.fromkeys(scenarios or ()))
 
 
 def _begun(step: Step) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from models.errors import ConfigError
+from models.time import parse_day
 
 
 def compact() -> None:
@@ -35,6 +35,7 @@ def score(
 
     on = day(as_of, "--as-of")
     with opened() as service:
+        service.runtime.restore()  # what was live last decides where the registry is down
         service.runtime.refresh()
         run = score_all(service, scenario, on, threads=threads)
     typer.echo(f"{scenario} {run.as_of}：判定 {run.decided:,}，预警 {run.warned:,}")
@@ -58,9 +59,4 @@ def day(text: str | None, option: str) -> date | None:
     Raises:
         ConfigError: There is no such day.
     """
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{option} {text}: no such day; write YYYY-MM-DD") from None
+    return None if text is None else parse_day(text, option)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from serving.commands.worker import worker
 from serving.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from serving.ledger.engine import Ledger
 
 app = typer.Typer(no_args_is_help=True)
@@ -47,6 +50,8 @@ def api(
     workers: Annotated[int | None, typer.Option(help="How many processes answer.")] = None,
 ) -> None:
     """Answer requests until told to stop (提供接口服务)."""
+    # uvicorn sends itself the signal again once it has ended: the ledger is closed all the same.
+    signal.signal(signal.SIGTERM, _end)
     threads.one_each()
     import uvicorn
 
@@ -80,6 +85,11 @@ def migrate() -> None:
     typer.echo(
         f"台账结构已是最新：{after}" if before == after else f"台账结构：{before or '空'} → {after}"
     )
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise SystemExit(0)
 
 
 @contextmanager

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
+RegionOption = Annotated[
+    list[str] | None, typer.Option(help="Code of a region to see, or 'all'; repeat.")
+]
+DepartmentOption = Annotated[
+    list[str] | None, typer.Option(help="Authority whose records to see; none is all; repeat.")
+]
+
 
 @app.command()
 def setup(
@@ -79,12 +86,8 @@ def grant(
     name: Annotated[str, typer.Argument(help="Whose rights.")],
     *,
     role: Annotated[list[str] | None, typer.Option(help="A role; repeat for several.")] = None,
-    region: Annotated[
-        list[str] | None, typer.Option(help="Code of a region to see, or 'all'; repeat.")
-    ] = None,
-    department: Annotated[
-        list[str] | None, typer.Option(help="Authority whose records to see; none is all; repeat.")
-    ] = None,
+    region: RegionOption = None,
+    department: DepartmentOption = None,
 ) -> None:
     """Set what an account may do and see, in the place of what it could (授权)."""
     from serving.auth import accounts

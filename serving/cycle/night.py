@@ -25,6 +25,8 @@ VERDICTS: Final = {
 }
 """What the exit codes of ``xinjian risk retrain`` say; none of them is a failure."""
 _DRIFT: Final = "drift:"
+_JUDGED: Final = "judge:"
+"""Apart from the former, so that a night that only judged does not keep one from learning."""
 
 
 def folder_of(home: Path, on: date) -> Path:
@@ -54,10 +56,10 @@ def steps(scenarios: Sequence[str], on: date, folder: Path, *, learn: bool = Tru
         for one in scenarios
     ]
     due = [Step("escalate", "逾期预警升级", ("serve", "escalate"))]
-    verdict = () if learn else ("--dry-run",)
+    name, verdict = (_DRIFT, ()) if learn else (_JUDGED, ("--dry-run",))
     watched = [
         Step(
-            f"{_DRIFT}{one}",
+            f"{name}{one}",
             f"漂移与换模结论：{one}",
             ("risk", "retrain", one, "--if-drifted", *verdict),
             fine=frozenset(VERDICTS),
@@ -69,4 +71,4 @@ def steps(scenarios: Sequence[str], on: date, folder: Path, *, learn: bool = Tru
 
 def verdict_of(name: str, code: int | None) -> str | None:
     """Return what a step that watched a model found; ``None`` for other steps."""
-    return VERDICTS.get(code) if code is not None and name.startswith(_DRIFT) else None
+    return VERDICTS.get(code) if code is not None and name.startswith((_DRIFT, _JUDGED)) else None

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from serving.cycle.alone import writing
 from serving.cycle.night import QUALITY, verdict_of
 from serving.cycle.steps import Told
 from serving.ledger import inbox, runs, warnings
@@ -75,10 +76,15 @@ def of(service: Service, told: Sequence[Told], on: date, folder: Path) -> NightR
 
 
 def write(report: NightReport, folder: Path) -> Path:
-    """Write ``report.json`` and ``report.md``; return the latter."""
-    (folder / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    """Write ``report.json`` and ``report.md``; return the latter.
+
+    Raises:
+        ConfigError: There is no room, or no right.
+    """
     page = folder / "report.md"
-    page.write_text(as_markdown(report), encoding="utf-8")
+    with writing(folder):
+        (folder / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
+        page.write_text(as_markdown(report), encoding="utf-8")
     return page
 
 

@@ -1,15 +1,18 @@
 """Steps that are commands: each done once, however often the whole is cut off and begun again.
 
 A step that fails does not hold up those that do not need it. What each one did stands in a journal
-beside its log, so that whoever begins again goes on where it stopped.
+beside its log, so that whoever begins again goes on where it stopped. Of two who begin at once, or
+beside a step that outlived whoever began it, the second is refused.
 """
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +22,16 @@ from typing import Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from models.errors import ConfigError
+from serving.cycle.alone import alone, writing
 from serving.jobs import process
 
 State: TypeAlias = Literal["done", "failed", "left_out", "stopped"]
 
 JOURNAL: Final = "journal.json"
+LOCK: Final = ".steps.lock"
 _SAID: Final = 2000
+_NO_NAME: Final = re.compile(r"[^\w-]")
+"""What does not go into the name of a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +88,28 @@ def carry_out(
         environment: That of the commands; this process's own by default.
 
     Raises:
-        ConfigError: The journal cannot be read.
+        ConfigError: The journal cannot be read or written, or another process is at work here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    known = journal(folder)
-    for number, step in enumerate(steps, start=1):
-        if _done(known, step.name):
-            continue
-        if lacking := [one for one in step.needs if not _done(known, one)]:
-            told = Told(
-                name=step.name,
-                title=step.title,
-                state="left_out",
-                said=f"needs {', '.join(lacking)}",
-            )
-        else:
-            begun(step)
-            log = folder / f"{number:02d}-{step.name.replace(':', '-')}.log"
-            told = _carried(step, log, clock=clock, stop=stop, environment=environment)
-        known[step.name] = told
-        _write(folder, known)
-        ended(told)
-        if told.state == "stopped":
-            break
+    with alone(folder / LOCK) as held:
+        known = journal(folder)
+        for number, step in enumerate(steps, start=1):
+            if _done(known, step.name):
+                continue
+            if lacking := [one for one in step.needs if not _done(known, one)]:
+                told = _left_out(step, lacking)
+            else:
+                begun(step)
+                log = folder / f"{number:02d}-{_NO_NAME.sub('-', step.name)}.log"
+                with writing(folder):
+                    told = _carried(
+                        step, log, clock=clock, stop=stop, environment=environment, held=held
+                    )
+            known[step.name] = told
+            with writing(folder):
+                _write(folder, known)
+            ended(told)
+            if told.state == "stopped":
+                break
     return [known[step.name] for step in steps if step.name in known]
 
 
@@ -124,22 +130,31 @@ def journal(folder: Path) -> dict[str, Told]:
         ) from error
 
 
-def stopped_by_signals() -> threading.Event:
-    """Return what SIGTERM and SIGINT set, so that the step under way is ended with this process."""
+@contextmanager
+def stopped_by_signals() -> Generator[threading.Event]:
+    """Yield what SIGTERM and SIGINT set meanwhile, so that they end the step under way too."""
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
         stopped.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopped
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def whole(told: Iterable[Told]) -> bool:
     """Tell whether every step is done."""
     return all(one.state == "done" for one in told)
+
+
+def _left_out(step: Step, lacking: Sequence[str]) -> Told:
+    said = f"needs {', '.join(lacking)}"
+    return Told(name=step.name, title=step.title, state="left_out", said=said)
 
 
 def _carried(
@@ -149,9 +164,10 @@ def _carried(
     clock: Callable[[], datetime],
     stop: Callable[[float], bool],
     environment: Mapping[str, str] | None,
+    held: int,
 ) -> Told:
     start = time.monotonic()
-    ended = process.run(step.words, log, stop=stop, environment=environment)
+    ended = process.run(step.words, log, stop=stop, environment=environment, held=[held])
     fine = not ended.stopped and ended.code in step.fine
     return Told(
         name=step.name,
@@ -160,8 +176,13 @@ def _carried(
         code=ended.code,
         seconds=round(time.monotonic() - start, 1),
         ended=clock(),
-        said=ended.tail[-_SAID:],
+        said=ended.tail[-_SAID:] + ("" if ended.stopped else _signal(ended.code)),
     )
+
+
+def _signal(code: int) -> str:
+    """Return what a killed process could not say itself: the kernel does so where memory lacks."""
+    return f"\nended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else ""
 
 
 def _done(known: Mapping[str, Told], name: str) -> bool:

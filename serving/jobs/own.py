@@ -43,6 +43,7 @@ def _compact(service: Service) -> str:
 def _score_all(service: Service, job: Job, work: kinds.ScoreAll, worker: str) -> str:
     from serving.runtime.batch import StoppedError, score_all
 
+    service.runtime.restore()  # what was live last decides where the registry is down
     service.runtime.refresh()
     going = True
 

@@ -29,10 +29,12 @@ def run(
     *,
     stop: Callable[[float], bool],
     environment: Mapping[str, str] | None = None,
+    held: Sequence[int] = (),
 ) -> Ended:
     """Run ``xinjian`` with these words and wait for its end; what it says goes to ``log``.
 
-    ``stop(seconds)`` waits that long and tells whether to stop the process.
+    ``stop(seconds)`` waits that long and tells whether to stop the process, which holds the files
+    of ``held`` too.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -42,6 +44,7 @@ def run(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=None if environment is None else dict(environment),
+            pass_fds=held,
         )
         stopped = False
         try:

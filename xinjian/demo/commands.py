@@ -26,20 +26,18 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def synthetic(
     *,
-    subjects: Annotated[int, typer.Option(min=200, help="Subjects of the province.")] = 20_000,
+    subjects: Annotated[
+        int, typer.Option(min=6000, help="Subjects; fewer teach no model.")
+    ] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the province.")] = 7,
 ) -> None:
     """Make a province, learn from it, decide, draw, and serve it; run again, it goes on."""
     from serving.settings import ServeSettings
-    from xinjian.demo.plan import PROVINCE
     from xinjian.demo.plan import synthetic as declared
 
     settings = ServeSettings.load()
     today = datetime.now(SHANGHAI).date()
-    demo = declared(settings.home, subjects=subjects, seed=seed, today=today)
-    if not _known(settings, "province"):
-        shutil.rmtree(settings.home / PROVINCE, ignore_errors=True)
-    _show(demo, settings)
+    _show(declared(settings.home, subjects=subjects, seed=seed, today=today), settings)
 
 
 @app.command()
@@ -52,10 +50,11 @@ def real(
     from serving.settings import ServeSettings
     from xinjian.demo.plan import real as declared
 
-    if not tables.is_dir():
+    folder = tables.expanduser().resolve()
+    if not folder.is_dir():
         raise ConfigError(f"{tables}: is no folder; name the one that holds the tables")
     settings = ServeSettings.load()
-    _show(declared(settings.home, tables.resolve()), settings)
+    _show(declared(settings.home, folder), settings)
 
 
 @app.command()
@@ -117,22 +116,34 @@ def inspect(scenario: Annotated[str, typer.Argument(help="Scenario to draw by.")
     typer.echo("\n".join(f"verified: {one}" for one in verified))
 
 
-def _known(settings: ServeSettings, step: str) -> bool:
-    from serving.cycle.steps import journal
-
-    told = journal(settings.home / FOLDER).get(step)
-    return told is not None and told.state == "done"
-
-
 def _show(demo: Demo, settings: ServeSettings) -> None:
+    from serving.commands.users import opened
+    from serving.cycle.alone import alone
+    from xinjian.demo.home import claim
+    from xinjian.demo.inspection import keys
     from xinjian.demo.services import start
     from xinjian.demo.shown import page
 
     folder = settings.home / FOLDER
-    _carry_out(demo.steps, folder, of=len(demo.steps) + 1)
-    found = start(folder, port=settings.port)
-    _carry_out([demo.inspection], folder, of=len(demo.steps) + 1, after=len(demo.steps))
-    typer.echo(page(demo, settings, found))
+    with alone(folder / ".lock"):
+        claim(settings, demo.shown)
+        _tidy(demo, settings)
+        _carry_out(demo.steps, folder, of=len(demo.steps) + 1)
+        found = start(folder, port=settings.port)
+        _carry_out([demo.inspection], folder, of=len(demo.steps) + 1, after=len(demo.steps))
+        with opened() as service:
+            keys(service, folder)
+        typer.echo(page(demo, settings, found))
+
+
+def _tidy(demo: Demo, settings: ServeSettings) -> None:
+    """Remove a province that is not whole: it is made into an empty folder."""
+    from serving.cycle.steps import journal
+    from xinjian.demo.plan import PROVINCE
+
+    made = {name for name, told in journal(settings.home / FOLDER).items() if told.state == "done"}
+    if PROVINCE in {step.name for step in demo.steps} - made:
+        shutil.rmtree(settings.home / PROVINCE, ignore_errors=True)
 
 
 def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) -> None:
@@ -140,7 +151,6 @@ def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) 
     from serving.service import now
 
     places = {step.name: after + place for place, step in enumerate(steps, start=1)}
-    stopped = stopped_by_signals()
 
     def begun(step: Step) -> None:
         typer.echo(f"[{places[step.name]:2}/{of}] {step.title} …", nl=False, err=True)
@@ -150,7 +160,8 @@ def _carry_out(steps: Sequence[Step], folder: Path, *, of: int, after: int = 0) 
             f" {told.seconds:.0f} 秒" if told.state == "done" else f" {told.state}", err=True
         )
 
-    told = carry_out(steps, folder, clock=now, stop=stopped.wait, begun=begun, ended=ended)
+    with stopped_by_signals() as stopped:
+        told = carry_out(steps, folder, clock=now, stop=stopped.wait, begun=begun, ended=ended)
     if stopped.is_set():
         raise typer.Exit(130)
     if not whole(told):

@@ -29,7 +29,10 @@ _KEY_DAYS: Final = 7
 
 
 def keys(service: Service, folder: Path) -> dict[str, str]:
-    """Return keys of a drafter, a chief and a reader, made once; only the user may read them."""
+    """Return keys of a drafter, a chief and a reader, which only the user may read.
+
+    One that is lost, or good for less than a day, is made anew.
+    """
     from serving.auth.roles import Role
 
     wanted = {
@@ -38,17 +41,31 @@ def keys(service: Service, folder: Path) -> dict[str, str]:
         "reader": {Role.ANALYST, Role.INSPECTOR},
     }
     return {
-        name: _key(service, folder / f"{name}.key", name, roles) for name, roles in wanted.items()
+        name: _good(service, folder / f"{name}.key")
+        or _made(service, folder / f"{name}.key", name, roles)
+        for name, roles in wanted.items()
     }
 
 
-def _key(service: Service, path: Path, name: str, roles: set[Any]) -> str:
+def _good(service: Service, path: Path) -> str | None:
+    from serving.auth import tokens
+    from serving.ledger import keys as ledger
+
+    token = tokens.parse(path.read_text(encoding="utf-8").strip()) if path.exists() else None
+    if token is None:
+        return None
+    with service.ledger.begin() as connection:
+        row = ledger.find(connection, token.id)
+    if row is None or not token.matches(row.digest):
+        return None
+    return token.text if row.live_at(service.clock() + timedelta(days=1)) else None
+
+
+def _made(service: Service, path: Path, name: str, roles: set[Any]) -> str:
     from serving.auth import issuing
     from serving.auth.caller import Purpose
     from serving.ledger.audit import SYSTEM
 
-    if path.exists():
-        return path.read_text(encoding="utf-8").strip()
     wish = issuing.Wish(
         f"demo-{name}",
         frozenset(roles),
@@ -57,8 +74,11 @@ def _key(service: Service, path: Path, name: str, roles: set[Any]) -> str:
         days=_KEY_DAYS,
     )
     _, text = issuing.issue(service, SYSTEM, wish=wish)
-    path.touch(stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
-    path.write_text(text, encoding="utf-8")
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
     return text
 
 

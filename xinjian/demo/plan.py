@@ -27,8 +27,9 @@ _MOST_THREADS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demonstration: its steps, the scenarios that decide, and the one that is drawn by."""
+    """A demonstration: what it shows, its steps, the scenarios that decide, the one drawn by."""
 
+    shown: str
     steps: tuple[Step, ...]
     scenarios: tuple[str, ...]
     drawn_by: str
@@ -54,6 +55,7 @@ def synthetic(home: Path, *, subjects: int, seed: int, today: date) -> Demo:
     mapping = str(province / "mapping.yaml")
     imported = Step("import", "导入、校验、入湖", ("data", "import", mapping), needs=("province",))
     return Demo(
+        shown=f"synthetic --subjects {subjects} --seed {seed}",
         steps=(made, imported, *_onward(home, SCENARIOS), *_reading(home), *_decided(SCENARIOS)),
         scenarios=SCENARIOS,
         drawn_by="random_inspection_priority",
@@ -67,6 +69,7 @@ def real(home: Path, tables: Path) -> Demo:
     imported = Step("import", f"导入、校验、入湖：{tables}", words)
     visits = ("--at=visits", "--test-from=2023-10-05")
     return Demo(
+        shown=f"real {tables}",
         steps=(imported, *_onward(home, [CULTURE], visits), *_decided([CULTURE])),
         scenarios=(CULTURE,),
         drawn_by=CULTURE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
     runs = [newest_run(home / "risk" / one) for one in demo.scenarios]
     subject = _drawn(url)
     here = _shown(Path(sys.executable).parent)
-    ask = f"""curl -H "X-API-Key: $(cat {home / FOLDER / "reader.key"})" '{url}/v1"""
+    mlflow = _word(here / "mlflow")
+    ask = f"""curl -H "X-API-Key: $(cat {_word(home / FOLDER / "reader.key")})" '{url}/v1"""
     body = f"""'{{"subjects": ["{subject}"], "explain": true}}'"""
     return "\n".join(
         [
@@ -29,15 +31,20 @@ def page(demo: Demo, settings: ServeSettings, found: Running) -> str:
             *(f"  model card      {run / 'card.html'}" for run in runs),
             f"  draw            {url}/v1/plans/demo/record, public",
             f"  its check       {url}/v1/plans/demo/verify, public",
-            f"  MLflow          {here / 'mlflow'} ui --backend-store-uri {settings.tracker}",
+            f"  MLflow          {mlflow} ui --backend-store-uri {_word(settings.tracker)}",
             f"  accounts        the setup token is in {home / FOLDER / 'api.log'}",
-            f"  stop            XINJIAN_HOME={home} {here / 'xinjian'} demo stop",
+            f"  stop            XINJIAN_HOME={_word(home)} {_word(here / 'xinjian')} demo stop",
             "",
             f"  {ask}/warnings?limit=3'",
             f"  {ask}/subjects/{subject}/decision?scenario={scenario}'",
             f"  {ask}/scenarios/{scenario}/score' --json {body}",
         ]
     )
+
+
+def _word(value: Path | str) -> str:
+    """Return what a shell reads as one word."""
+    return shlex.quote(str(value))
 
 
 def _drawn(address: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from models.errors import ConfigError
-from serving.cycle.steps import JOURNAL, Step, Told, carry_out, journal, whole
+from serving.cycle.alone import alone
+from serving.cycle.steps import (
+    JOURNAL,
+    LOCK,
+    Step,
+    Told,
+    carry_out,
+    journal,
+    stopped_by_signals,
+    whole,
+)
 from serving.jobs import process
 from serving.jobs.process import Ended
 
@@ -21,9 +33,12 @@ class Commands:
         self.ran: list[str] = []
         self.codes: dict[str, int] = {}
         self.stopped_in: str | None = None
+        self.error: OSError | None = None
         monkeypatch.setattr(process, "run", self)
 
     def __call__(self, words: tuple[str, ...], *_: object, **__: object) -> Ended:
+        if self.error is not None:
+            raise self.error
         self.ran.append(words[0])
         stopped = words[0] == self.stopped_in
         return Ended(self.codes.get(words[0], 0), f"{words[0]} was run", stopped)
@@ -95,3 +110,59 @@ def test_a_real_command_leaves_its_log_and_its_last_words(tmp_path: Path) -> Non
     assert (wrong.state, wrong.code) == ("failed", 2)
     assert "no_such_scenario" in wrong.said
     assert "no_such_scenario" in (tmp_path / "02-wrong.log").read_text(encoding="utf-8")
+
+
+def test_of_two_runs_at_once_the_second_does_nothing(commands: Commands, tmp_path: Path) -> None:
+    with alone(tmp_path / LOCK), pytest.raises(ConfigError, match="is at work here"):
+        done([step("a")], tmp_path)
+    assert commands.ran == []
+    assert journal(tmp_path) == {}
+
+
+def test_a_step_holds_the_lock_with_whoever_began_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Killed, a run leaves its step at work: the next one must not begin that beside it."""
+    held: list[int] = []
+
+    def run(*_: object, **told: object) -> Ended:
+        held.extend(told["held"])  # pyright: ignore[reportArgumentType]
+        os.set_inheritable(held[0], os.get_inheritable(held[0]))  # it is open
+        return Ended(0, "", stopped=False)
+
+    monkeypatch.setattr(process, "run", run)
+    assert whole(done([step("a")], tmp_path))
+    assert len(held) == 1
+
+
+def test_no_room_for_a_log_is_told_and_what_was_done_stays(
+    commands: Commands, tmp_path: Path
+) -> None:
+    done([step("a")], tmp_path)
+    commands.error = OSError(28, "No space left on device")
+    with pytest.raises(ConfigError, match="No space left on device"):
+        done([step("a"), step("b")], tmp_path)
+    commands.error = None
+    assert whole(done([step("a"), step("b")], tmp_path))
+    assert commands.ran == ["a", "b"]
+
+
+def test_a_step_that_was_killed_says_so(commands: Commands, tmp_path: Path) -> None:
+    commands.codes["a"] = -9
+    (told,) = done([step("a")], tmp_path)
+    assert (told.state, told.said) == ("failed", "a was run\nended by signal 9 (Killed)")
+
+
+def test_a_name_cannot_lead_a_log_out_of_its_folder(tmp_path: Path) -> None:
+    away = Step("score:../../away", "远", ("scenario", "show", "../../away"))
+    (told,) = done([away], tmp_path / "in")
+    assert told.state == "failed"
+    assert [one.name for one in tmp_path.iterdir()] == ["in"]
+
+
+def test_signals_stop_only_while_they_are_asked_to() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stopped_by_signals() as stopped:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.wait(5)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -57,3 +57,5 @@ def test_everything_is_shown_and_going_on_does_nothing_twice(
     assert main(words) == 0
     assert time.monotonic() - start < 30
     assert "curl" in capfd.readouterr().out
+    assert main(["demo", "stop"]) == 0
+    assert not (home / "postgres" / "postmaster.pid").exists(), "the last to end stops it"
