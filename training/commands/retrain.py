@@ -73,6 +73,13 @@ def retrain(
     at: Annotated[
         Rows | None, typer.Option(help="Rows to learn from; the champion's by default.")
     ] = None,
+    regrow: Annotated[
+        bool | None,
+        typer.Option(
+            "--regrow/--no-regrow",
+            help="Grow the trees on the later slices too; as the champion did by default.",
+        ),
+    ] = None,
     trials: Annotated[int, typer.Option(min=0, help="Trials of the search for parameters.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the fit.")] = 1,
     lake: LakeOption = None,
@@ -92,6 +99,7 @@ def retrain(
         if_drifted=if_drifted,
         dry_run=dry_run,
         at=at,
+        regrow=regrow,
         trials=trials,
         threads=threads,
         limits=Limits() if limits is None else yaml.load(limits, Limits),

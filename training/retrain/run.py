@@ -48,11 +48,12 @@ from training.retrain.compare import (
 from training.retrain.journal import Journal, Json
 from training.retrain.lock import locked
 from training.retrain.offpolicy import estimated
+from training.retrain.runs import done_run, run_of
 from training.retrain.verdict import Limits, Verdict, judge
 from training.retrain.watch import Watched, watch
 from training.retrain.window import test_from, unseen_from
 from training.risk.matrix import At, Matrix, build_matrix, declaration_digest
-from training.risk.place import DONE, NOTE, Place, waited
+from training.risk.place import Place, waited
 from training.risk.run import Options, Progress, fit_run
 
 Ending: TypeAlias = Literal["promoted", "kept", "steady", "nothing_new", "busy"]
@@ -66,12 +67,14 @@ class RetrainOptions:
     """What a retraining is asked for.
 
     ``if_drifted``: end where the champion still holds. ``dry_run``: register and promote nothing; a
-    later run without it goes on from there. ``at`` is the champion's where left out.
+    later run without it goes on from there. ``at`` and ``regrow`` (grow the trees on the later
+    slices too) are the champion's where left out.
     """
 
     if_drifted: bool = False
     dry_run: bool = False
     at: At | None = None
+    regrow: bool | None = None
     trials: int = 0
     threads: int = 1
     resamples: int = 1000
@@ -155,6 +158,7 @@ def _journal(
         "scenario": scenario.id,
         "scenario_digest": scenario.digest,
         "at_rows": options.at or "",
+        "regrow": options.regrow,
         "trials": options.trials,
         "limits": options.limits.model_dump(mode="json"),
         "drift_limits": asdict(options.drift_limits),
@@ -235,9 +239,18 @@ class _Work:
 
     @property
     def _at(self) -> At:
-        if self.options.at is not None or self.champion is None:
-            return self.options.at or "snapshots"
-        return cast("At", self.champion.manifest.params.get("at", "snapshots"))
+        return self.options.at or cast("At", self._usual("at", "snapshots"))
+
+    @property
+    def _regrow(self) -> bool:
+        asked = self.options.regrow
+        return bool(self._usual("regrow", default=False) if asked is None else asked)
+
+    def _usual(self, name: str, default: object) -> object:
+        """Return how the champion was fitted."""
+        return (
+            default if self.champion is None else self.champion.manifest.params.get(name, default)
+        )
 
     @property
     def _run(self) -> Path:
@@ -254,7 +267,7 @@ class _Work:
         watched = Watched(
             self.lake, self._versions, self.journal.folder / "watch", self._at, self.contracts
         )
-        run = _run_of(self.root, self.champion.digest)
+        run = run_of(self.root, self.champion.digest)
         try:
             return watch(
                 self.champion, watched, run=run, limits=self.options.drift_limits
@@ -271,12 +284,13 @@ class _Work:
         options = Options(
             at=self._at,
             test_from=begin,
+            regrow=self._regrow,
             trials=self.options.trials,
             threads=self.options.threads,
         )
         since = datetime.fromisoformat(str(self.journal.begun["at"]))
         asked = {"scenario": self.scenario.digest, **options.asked()}
-        folder = _done_run(self.root, asked, since=since)
+        folder = done_run(self.root, asked, since=since)
         if folder is None:
             folder = fit_run(
                 self.lake,
@@ -377,24 +391,3 @@ class _Work:
                 contracts=self.contracts,
                 advance=advance,
             )
-
-
-def _run_of(root: Path, digest: str) -> Path | None:
-    """Return the run folder of a bundle, where it is still at hand."""
-    for path in root.glob(f"*/{DONE}"):
-        told = cast("Json", json.loads(path.read_text(encoding="utf-8")))
-        if told.get("bundle") == digest:
-            return path.parent
-    return None
-
-
-def _done_run(root: Path, asked: Mapping[str, object], *, since: datetime) -> Path | None:
-    """Return a run that was asked for in the same words and done since, if cut off only then."""
-    wanted = json.loads(json.dumps(asked, default=str))
-    for path in sorted(root.glob(f"*/{DONE}"), reverse=True):
-        if path.stat().st_mtime < since.timestamp():
-            continue
-        begun = cast("Json", json.loads((path.parent / NOTE).read_text(encoding="utf-8")))
-        if begun["asked"] == wanted:
-            return path.parent
-    return None

@@ -122,16 +122,6 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of a new tracker: MLflow needs seconds to make one, so it is copied."""
-    folder = tmp_path_factory.mktemp("tracker")
-    registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
-    with registry._client() as client:
-        client.get_experiment_by_name("none")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def registry(empty_tracker: Path, tmp_path: Path) -> Registry:
     """Return a registry of one's own, empty."""

@@ -118,6 +118,17 @@ def test_a_first_model_that_beats_every_baseline_becomes_champion(settled: Town)
 
 
 @pytest.mark.slow
+def test_a_challenger_is_grown_as_the_champion_was(young: Town, home: Path) -> None:
+    town = young.copy(home)
+    assert town.retrain(replace(QUICK, regrow=True)).ending == "promoted"
+    world.inspect(town.lake, world.TURN, date(2024, 6, 1))
+    outcome = town.retrain(now=NOW + timedelta(days=1))
+    assert outcome.version is not None
+    challenger = town.registry.load("town", outcome.version.version)
+    assert challenger.manifest.params["regrow"] is True
+
+
+@pytest.mark.slow
 def test_a_first_model_that_does_not_is_kept_as_challenger(young: Town, home: Path) -> None:
     town = young.copy(home)
     strict = replace(QUICK, limits=Limits(gain=0.8))
