@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
 from serving import problems
@@ -122,10 +123,12 @@ def create_app(settings: ServeSettings | None = None, *, service: Service | None
             await run_in_threadpool(opened.close)
 
     known = service.settings if service is not None else settings or ServeSettings.load()
-    app = FastAPI(
+    # /docs with scripts of its own: an office's network has no way to those of the web.
+    app = FastAPIOffline(
         title="信鉴 Xinjian",
         description=DESCRIPTION,
         version=_version(),
+        redoc_url=None,
         lifespan=lifespan,
         responses={"default": {"model": ProblemDetails, "description": "问题详情 (RFC 9457)"}},
     )

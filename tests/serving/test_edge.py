@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -57,3 +58,12 @@ def test_answers_are_not_kept_by_whoever_passes_them_on(client: TestClient) -> N
     headers = client.get("/health/live").headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_of_the_routes_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {address.rpartition(".")[2] for address in needed} >= {"js", "css"}
+    assert "//" not in "".join(needed), "an office's network has no way to the web"
+    for address in (*needed, "/openapi.json"):
+        assert client.get(address).status_code == 200
