@@ -183,9 +183,9 @@ def test_the_mapping_it_shows_is_sound(tmp_path: Path) -> None:
 
 
 def test_the_contract_it_shows_is_sound(tmp_path: Path) -> None:
-    contract = load_contract(declared("equipment.yaml", tmp_path))
-    assert contract.name == "equipment"
-    assert contract.outcome == {"accident"}
+    contract = load_contract(declared("instrument.yaml", tmp_path))
+    assert contract.name == "instrument"
+    assert contract.outcome == {"cheated"}
 
 
 def test_the_scenario_it_shows_is_sound(tmp_path: Path) -> None:
