@@ -172,6 +172,14 @@ def today() -> date:
     return datetime.now(SHANGHAI).date()
 
 
+def parse_day(text: str, option: str) -> date:
+    """Return the day ``YYYY-MM-DD`` that an option names; :class:`ConfigError` for no such day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option} {text}: no such day; write YYYY-MM-DD") from None
+
+
 def not_in_future(on: date, *, today: date) -> AsOf:
     """Return the date of view; raise :class:`ConfigError` for one that has not come yet."""
     if on > today:

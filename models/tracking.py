@@ -9,12 +9,14 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from models.errors import RegistryError
 
 _QUIET: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -23,7 +25,9 @@ _QUIET: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
-_STORES: Final = ("sqlalchemy", "psycopg", "psycopg2", "pymysql", "sqlite3", "alembic", "requests")
+_STORES: Final = (
+    *("mlflow", "sqlalchemy", "alembic", "psycopg", "psycopg2", "pymysql", "sqlite3", "requests"),
+)
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306}
 _PATIENCE: Final = 5.0
 """Seconds to wait for a database to answer; MLflow itself would try for minutes."""
@@ -46,9 +50,21 @@ def told(error: Exception, uri: str) -> str:
     return str(error).strip().partition("\n")[0][:300].replace(uri, shown(uri))
 
 
-def of_store(error: Exception) -> bool:
-    """Tell whether an error comes from a library through which MLflow reaches its store."""
-    return type(error).__module__.partition(".")[0] in _STORES
+@contextmanager
+def reached(uri: str, failed: Callable[[str], RegistryError]) -> Generator[str]:
+    """Yield the address that MLflow is to be given, and keep it :func:`quiet` meanwhile.
+
+    Raises:
+        RegistryError: What ``failed`` makes of a line that says why the tracker cannot be used.
+    """
+    with quiet():
+        try:
+            knock(uri)
+            yield with_driver(uri)
+        except Exception as error:
+            if not isinstance(error, OSError) and not _of_store(error):
+                raise
+            raise failed(f"{shown(uri)} cannot be used: {told(error, uri)}") from error
 
 
 def knock(uri: str) -> None:
@@ -82,3 +98,8 @@ def quiet() -> Generator[None]:
         finally:
             for talker, level in zip(talkers, levels, strict=True):
                 talker.setLevel(level)
+
+
+def _of_store(error: Exception) -> bool:
+    """Tell whether an error is of MLflow, or of a library through which it reaches its store."""
+    return any(one.__module__.partition(".")[0] in _STORES for one in type(error).__mro__)

@@ -233,8 +233,9 @@ def _models(settings: ServeSettings) -> Finding:
     return Finding(
         "模型",
         "warn",
-        f"已发布：{told}；没有模型的场景：{'、'.join(lacking)}",
-        "运行 xinjian risk fit 与 xinjian risk promote，或停用这些场景",
+        f"已发布：{told}；没有模型的场景 {len(lacking)} 个：{'、'.join(lacking[:3])}"
+        + ("等" if len(lacking) > 3 else ""),
+        "依次运行 xinjian risk fit、risk register、risk promote，或停用这些场景",
     )
 
 

@@ -166,27 +166,10 @@ class Tracker:
     @contextmanager
     def _client(self) -> Generator[MlflowClient]:
         """Open a client; MLflow says nothing, and what it raises becomes an error of ours."""
-        with tracking.quiet():
+        with tracking.reached(self.uri, _unusable) as address:
             from mlflow import MlflowClient
-            from mlflow.exceptions import MlflowException
 
-            try:
-                tracking.knock(self.uri)
-                address = tracking.with_driver(self.uri)
-                yield MlflowClient(tracking_uri=address, registry_uri=address)
-            except (MlflowException, OSError) as error:
-                raise self._unusable(error) from error
-            except Exception as error:
-                if not tracking.of_store(error):
-                    raise
-                raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> RegistryError:
-        return RegistryError(
-            f"the tracker at {tracking.shown(self.uri)} cannot be used: "
-            f"{tracking.told(error, self.uri)}; check that it runs and that "
-            "MLFLOW_TRACKING_URI is right, or unset the variable to keep models under XINJIAN_HOME"
-        )
+            yield MlflowClient(tracking_uri=address, registry_uri=address)
 
     def _register(self, client: MlflowClient, new: Publication) -> Registered:
         run_id = self._run(client, new)
@@ -323,4 +306,11 @@ def _save_pyfunc(folder: Path, bundle_folder: Path, bundle: Bundle) -> None:
         artifacts={BUNDLE: str(folder / BUNDLE)},
         signature=ModelSignature(inputs, outputs),
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDS],
+    )
+
+
+def _unusable(why: str) -> RegistryError:
+    return RegistryError(
+        f"the tracker at {why}; check that it runs and that MLFLOW_TRACKING_URI is right, or unset "
+        "the variable to keep models under XINJIAN_HOME"
     )

@@ -67,14 +67,13 @@ class Parsed:
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
-    """What was read of a frame: the good rows, and the faults of all others.
+class Sheet:
+    """What a frame had besides its good rows: ``faults`` as :data:`FAULT`.
 
     ``rows`` were there, ``blank`` of them with nothing filled in; ``unread`` are headings that no
-    field took. Rows of ``kept``, ``blank`` and different rows of ``faults`` sum to ``rows``.
+    field took. Good rows, ``blank`` and different rows of ``faults`` sum to ``rows``.
     """
 
-    kept: Listing
     faults: pl.DataFrame
     rows: int
     blank: int
@@ -84,6 +83,13 @@ class Read:
     def refused(self) -> int:
         """Return how many rows were not kept."""
         return self.faults["row"].n_unique()
+
+
+@dataclass(frozen=True, eq=False)
+class Read(Sheet):
+    """What was read of a frame: the list of its good rows, and the faults of all others."""
+
+    kept: Listing
 
 
 def read(
@@ -110,7 +116,7 @@ def read(
     """
     found = parse(frame, name, on=on, mapping=mapping, first_row=first_row)
     kept = Listing(name, found.good.drop(ROW).sort(spec_of(name).key))
-    return Read(kept, found.faults, frame.height, found.blank, found.unread)
+    return Read(found.faults, frame.height, found.blank, found.unread, kept)
 
 
 def checked(frame: pl.DataFrame, name: ListName, *, on: date) -> Listing:

@@ -22,8 +22,6 @@ How far a plan has come is in :mod:`.progress`; what it would mean is in :mod:`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +30,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, field_validator, model_validator
 
 from models import yaml
+from models.canonical import canonical_json, digest_of
 from models.errors import ConfigError
 from models.inspection.allocate import Mandatory
 from models.inspection.caps import Caps
@@ -151,13 +150,12 @@ class Plan(Frozen):
     @property
     def canonical(self) -> str:
         """Return the declaration as canonical JSON: every default said, keys sorted, UTF-8."""
-        data = self.model_dump(mode="json")
-        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return canonical_json(self.model_dump(mode="json"))
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, in 64 hex digits."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
 
     def period(self, name: str) -> Period:
         """Return the period of that id; raise :class:`ConfigError` where there is none."""

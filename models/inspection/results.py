@@ -28,7 +28,7 @@ from models.inspection.assign import teams_of
 from models.inspection.inspectors import refuse_null, refuse_repeated, typed
 from models.inspection.list_cells import SEPARATOR
 from models.inspection.list_fields import ListMapping, ListName, spec_of
-from models.inspection.lists import FAULT, ROW, Listing, fault, parse
+from models.inspection.lists import FAULT, ROW, Listing, Sheet, fault, parse
 from models.inspection.result_codes import codes
 from models.inspection.tasks import Tasks
 from models.records.gate import check as gate
@@ -102,25 +102,15 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class Results:
+class Results(Sheet):
     """Checked results, the faults of all others, and what is still to come.
 
     ``frame``: the fields of the list of results, sorted by task and matter. ``missing``: each
-    ``task_id`` and ``matter_id`` without a good result. ``blank``: rows that nothing was filled in
-    on. ``unread``: headings that no field took.
+    ``task_id`` and ``matter_id`` without a good result.
     """
 
     frame: pl.DataFrame
-    faults: pl.DataFrame
     missing: pl.DataFrame
-    rows: int
-    blank: int
-    unread: tuple[str, ...]
-
-    @property
-    def refused(self) -> int:
-        """Return how many rows were not kept."""
-        return self.faults["row"].n_unique()
 
 
 def read_results(
@@ -150,7 +140,7 @@ def read_results(
     kept = good.filter(~pl.col(ROW).is_in(faults["row"].unique().implode())).drop(ROW)
     kept = kept.sort(spec_of(ListName.RESULTS).key)
     missing = _wanted(drawn).join(kept, on=["task_id", "matter_id"], how="anti")
-    return Results(kept, faults, missing, frame.height, sheet.blank, sheet.unread)
+    return Results(faults, frame.height, sheet.blank, sheet.unread, kept, missing)
 
 
 def clocks(

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from statistics import NormalDist
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -26,8 +26,6 @@ import polars as pl
 from models.errors import InspectionError
 from models.inspection.estimate import Floats, Ints
 from models.inspection.intervals import check_level, quantile
-
-Arm: TypeAlias = Literal["model", "usual"]
 
 MODEL: Final = "model"
 USUAL: Final = "usual"

@@ -6,8 +6,6 @@ text model carries the digest of the taxonomy it was trained on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
@@ -16,6 +14,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from models.canonical import digest_of
 from models.codes import penalty_kinds
 from models.errors import ConfigError
 from models.yaml import load as load_yaml
@@ -122,9 +121,7 @@ class Taxonomy(_Frozen):
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, in 64 hex digits."""
-        data = self.model_dump(mode="json", by_alias=True)
-        text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json", by_alias=True))
 
     def leaf(self, code: str) -> Leaf:
         """Return a leaf by its code; :class:`ConfigError` where there is none."""

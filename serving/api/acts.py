@@ -10,9 +10,10 @@ from fastapi import Path, Query
 
 from models.inspection.plan import Period
 from models.inspection.progress import Progress, State
+from serving.api.audited import audited
 from serving.auth.caller import Caller
 from serving.inspecting.scope import sees_above, takes_part
-from serving.ledger import audit, plans
+from serving.ledger import plans
 from serving.ledger.engine import Connection
 from serving.ledger.plans import WHOLE, Declared
 from serving.problems import Problem
@@ -150,15 +151,8 @@ def tell(
 ) -> None:
     """Audit an act on a plan, or on a period of it."""
     plan_id, period = key
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        target=f"plan:{plan_id}" + ("" if period == WHOLE else f"/{period}"),
-        purpose=caller.purpose,
-        details=details,
-    )
-    audit.append(connection, entry)
+    target = f"plan:{plan_id}" + ("" if period == WHOLE else f"/{period}")
+    audited(connection, service, caller, action, target, details=details)
 
 
 def missing(plan_id: str) -> Problem:

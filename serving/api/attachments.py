@@ -11,6 +11,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response, 
 from pydantic import BaseModel, Field
 
 from models.errors import LedgerError
+from serving.api.asked import LAST
+from serving.api.audited import audited
 from serving.api.objections import visible as visible_objection
 from serving.api.repairs import found_record
 from serving.api.warnings import visible as visible_warning
@@ -18,13 +20,12 @@ from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import papers
-from serving.ledger import attachments, audit, repairs
+from serving.ledger import attachments, repairs
 from serving.ledger.attachments import Attachment, Owner
 from serving.ledger.engine import Connection
 from serving.problems import Problem, ProblemDetails
 from serving.service import Service
 
-_LAST: Final = 2**63 - 1
 _TITLES: Final[dict[Owner, str]] = {"warning": "预警", "repair": "修复案件", "objection": "异议"}
 _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": ProblemDetails, "description": "附件已达上限"},
@@ -68,8 +69,8 @@ async def _content(request: Request) -> bytes:
     return await request.body()
 
 
-Number = Annotated[int, Path(ge=1, le=_LAST, description="编号")]
-PaperNumber = Annotated[int, Path(ge=1, le=_LAST, description="附件编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="编号")]
+PaperNumber = Annotated[int, Path(ge=1, le=LAST, description="附件编号")]
 Content = Annotated[bytes, Depends(_content)]
 NameQuery = Annotated[
     str, Query(min_length=1, max_length=200, description="文件名", examples=["现场检查笔录.pdf"])
@@ -224,15 +225,8 @@ def _headers(found: Attachment) -> dict[str, str]:
 def _audited(
     connection: Connection, service: Service, caller: Caller, action: str, found: Attachment
 ) -> None:
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        f"{found.owner}:{found.owner_id}",
-        purpose=caller.purpose,
-        details={"attachment": found.id, "sha256": found.sha256, "size": found.size},
-    )
-    audit.append(connection, entry)
+    details = {"attachment": found.id, "sha256": found.sha256, "size": found.size}
+    audited(connection, service, caller, action, f"{found.owner}:{found.owner_id}", details=details)
 
 
 def _of_warning(service: Service, connection: Connection, number: int, caller: Caller) -> object:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from serving.api.asked import LAST, PageQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
@@ -40,9 +41,9 @@ class Changes(BaseModel):
 def read(
     service: ServiceDep,
     caller: Annotated[Caller, Depends(allow(Permission.CHANGES_READ))],
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="上次的 cursor；从头为 0")] = 0,
+    after: Annotated[int, Query(ge=0, le=LAST, description="上次的 cursor；从头为 0")] = 0,
     kind: Annotated[list[ChangeKind] | None, Query(description="只看这些种类")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    limit: PageQuery = 100,
 ) -> Changes:
     """Read the changes behind a cursor, of the caller's regions; each is told once and in order.
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
+from serving.api.asked import PageQuery, SubjectPath
 from serving.api.lookup import PLAIN, day_of_view, live_model
 from serving.api.shown import DecisionShown, shown
 from serving.auth.caller import Caller
@@ -35,10 +36,6 @@ _LOST: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": ProblemDetails, "description": "没有这样的判定"}
 }
 
-SubjectPath = Annotated[
-    str,
-    Path(pattern=PLAIN, max_length=64, description="主体", examples=["91210102MA0000000X"]),
-]
 ScenarioQuery = Annotated[
     str, Query(pattern=PLAIN, max_length=64, description="场景", examples=["food_safety"])
 ]
@@ -116,7 +113,7 @@ def history(
     service: ServiceDep,
     caller: CallerDep,
     scenario: ScenarioQuery,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    limit: PageQuery = 100,
 ) -> Response:
     """Return a subject's decisions, the standing one first, without their reasons.
 

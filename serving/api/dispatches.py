@@ -15,6 +15,8 @@ from models.text.dispatch import MACHINE, OUTCOMES, Kind, Route
 from models.text.mask import mask
 from models.text.taxonomy import taxonomy
 from models.yaml import nearest
+from serving.api.asked import LAST, AfterQuery, BeforeQuery, LimitQuery, PageQuery
+from serving.api.audited import audited
 from serving.api.dispatched import (
     AcceptAsked,
     ActShown,
@@ -35,9 +37,7 @@ from serving.api.dispatched import (
     visible,
 )
 from serving.api.lookup import EARLIEST, PLAIN
-from serving.api.repairs import audited
 from serving.api.texts import check_lengths, text_model
-from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.opening import opened
 from serving.auth.roles import Permission
@@ -51,8 +51,7 @@ from serving.texts.reading import read_for_dispatch
 
 router = APIRouter(prefix="/v1/dispatches", tags=["dispatches"])
 
-_LAST: Final = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=_LAST, description="诉求编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="诉求编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.DISPATCHES_READ))]
 Writer = Annotated[Caller, Depends(allow(Permission.DISPATCHES_WRITE))]
 Handler = Annotated[Caller, Depends(allow(Permission.DISPATCHES_HANDLE))]
@@ -130,8 +129,8 @@ def every(
 def labels(
     service: ServiceDep,
     caller: Handler,
-    after: Annotated[int, Query(ge=0, le=_LAST, description="上次最后的编号；从头为 0")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    after: AfterQuery = 0,
+    limit: PageQuery = 100,
 ) -> list[LabelShown]:
     """List what people said complaints are of, the oldest first: rows for the next fit."""
     with service.ledger.begin() as connection:

@@ -11,23 +11,24 @@ from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import ConfigError
+from serving.api.asked import LAST, LimitQuery
+from serving.api.audited import audited
 from serving.auth.caller import Caller, region_prefixes
 from serving.auth.roles import Permission
 from serving.auth.secret import seal
 from serving.deps import ServiceDep, allow
 from serving.jobs import deliver, hosts
 from serving.jobs.hosts import Allowed
-from serving.ledger import audit, changes, hooks
+from serving.ledger import changes, hooks
 from serving.ledger.changes import ChangeKind
 from serving.ledger.engine import Connection
 from serving.ledger.hooks import Delivery, Hook, Status
 from serving.problems import Problem
-from serving.service import Service
 
 router = APIRouter(prefix="/v1/hooks", tags=["hooks"])
 
 Manager = Annotated[Caller, Depends(allow(Permission.HOOKS_MANAGE))]
-Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="编号", examples=[3])]
+Number = Annotated[int, Path(ge=1, le=LAST, description="编号", examples=[3])]
 _SECRET_BYTES: Final = 32
 
 
@@ -125,7 +126,7 @@ def create(body: NewHook, service: ServiceDep, caller: Manager) -> Created:
             by=caller.id,
         )
         made = _visible(connection, number, caller)
-        _audited(connection, service, caller, "hook.create", number)
+        audited(connection, service, caller, "hook.create", str(number))
     shown = base64.urlsafe_b64encode(secret).decode()
     return Created(**_answer(made).model_dump(), secret=shown)
 
@@ -151,7 +152,7 @@ def switch(number: Number, body: Switch, service: ServiceDep, caller: Manager) -
         _visible(connection, number, caller)
         hooks.set_active(connection, number, active=body.active)
         answer = _answer(_visible(connection, number, caller))
-        _audited(connection, service, caller, "hook.on" if body.active else "hook.off", number)
+        audited(connection, service, caller, "hook.on" if body.active else "hook.off", str(number))
     return answer
 
 
@@ -161,7 +162,7 @@ def deliveries(
     service: ServiceDep,
     caller: Manager,
     status: Annotated[Status | None, Query(description="只看此状态")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="最多条数")] = 50,
+    limit: LimitQuery = 50,
 ) -> list[DeliveryAnswer]:
     """List a hook's deliveries, the newest first."""
     with service.ledger.begin() as connection:
@@ -173,7 +174,7 @@ def deliveries(
 @router.post("/{number}/deliveries/{delivery}/retry", summary="重新推送")
 def again(
     number: Number,
-    delivery: Annotated[int, Path(ge=1, le=2**63 - 1, description="推送记录编号")],
+    delivery: Annotated[int, Path(ge=1, le=LAST, description="推送记录编号")],
     service: ServiceDep,
     caller: Manager,
 ) -> HookAnswer:
@@ -187,7 +188,7 @@ def again(
                 f"hook {number} has no dead delivery {delivery}; only one that was given up is "
                 "sent again",
             )
-        _audited(connection, service, caller, "hook.retry", number)
+        audited(connection, service, caller, "hook.retry", str(number))
     return _answer(hook)
 
 
@@ -225,12 +226,3 @@ def _answer(hook: Hook) -> HookAnswer:
 
 def _delivery(found: Delivery) -> DeliveryAnswer:
     return DeliveryAnswer.model_validate(found, from_attributes=True)
-
-
-def _audited(
-    connection: Connection, service: Service, caller: Caller, action: str, number: int
-) -> None:
-    audit.append(
-        connection,
-        audit.Entry(service.clock(), caller.id, action, target=str(number), purpose=caller.purpose),
-    )

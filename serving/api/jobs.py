@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, Field
 
+from serving.api.asked import LAST, LimitQuery
+from serving.api.audited import audited
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.jobs import kinds
-from serving.ledger import audit, jobs
+from serving.ledger import jobs
 from serving.ledger.engine import Connection
 from serving.ledger.jobs import Job, Status
 from serving.problems import Problem
@@ -25,8 +27,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 Reader = Annotated[Caller, Depends(allow(Permission.JOBS_READ))]
 Runner = Annotated[Caller, Depends(allow(Permission.JOBS_RUN))]
 _HIDDEN: Final = frozenset({"worker"})
-_BIGINT: Final = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=_BIGINT, description="任务编号", examples=[17])]
+Number = Annotated[int, Path(ge=1, le=LAST, description="任务编号", examples=[17])]
 
 
 class JobAnswer(BaseModel):
@@ -86,7 +87,7 @@ def submit(work: kinds.Work, service: ServiceDep, caller: Runner) -> JobAnswer:
             dedupe=" ".join([work.kind, *told]) if work.kind in kinds.ONCE else None,
         )
         answer = _found(connection, number, caller)
-        _audited(connection, service, caller, "job.submit", number)
+        audited(connection, service, caller, "job.submit", str(number))
     return answer
 
 
@@ -96,8 +97,8 @@ def every(
     caller: Reader,
     status: Annotated[Status | None, Query(description="只看此状态")] = None,
     kind: Annotated[str | None, Query(description="只看此种类", max_length=63)] = None,
-    before: Annotated[int | None, Query(ge=1, le=_BIGINT, description="只看更早的")] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="最多条数")] = 50,
+    before: Annotated[int | None, Query(ge=1, le=LAST, description="只看更早的")] = None,
+    limit: LimitQuery = 50,
 ) -> Jobs:
     """List jobs, the newest first."""
     with service.ledger.begin() as connection:
@@ -124,7 +125,7 @@ def cancel(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
         if became in {Status.DONE, Status.DEAD}:
             raise Problem(409, "job-ended", f"job {number} is {became}; nothing is left to cancel")
         answer = _found(connection, number, caller)
-        _audited(connection, service, caller, "job.cancel", number)
+        audited(connection, service, caller, "job.cancel", str(number))
     return answer
 
 
@@ -142,7 +143,7 @@ def retry(number: Number, service: ServiceDep, caller: Runner) -> JobAnswer:
                 f"job {number} is {answer.status}; only one that is dead or cancelled is retried",
                 more={"allowed": [Status.DEAD, Status.CANCELLED]},
             )
-        _audited(connection, service, caller, "job.retry", number)
+        audited(connection, service, caller, "job.retry", str(number))
     return answer
 
 
@@ -194,12 +195,3 @@ def _payload(job: Job, caller: Caller) -> Mapping[str, object]:
 def _plain(text: str | None) -> str | None:
     """Return text as PostgreSQL can compare it: no name has a NUL."""
     return None if text is None else text.replace("\x00", "�")
-
-
-def _audited(
-    connection: Connection, service: Service, caller: Caller, action: str, number: int
-) -> None:
-    audit.append(
-        connection,
-        audit.Entry(service.clock(), caller.id, action, target=str(number), purpose=caller.purpose),
-    )

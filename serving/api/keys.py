@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.api.asked import AccessText
 from serving.auth import issuing
 from serving.auth.caller import Caller, Purpose
 from serving.auth.issuing import MOST_DAYS, MOST_HOURS, Wish
@@ -22,7 +23,6 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 SecurityAdmin = Annotated[Caller, Depends(allow(Permission.ACCESS_MANAGE))]
 KeyId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="密钥编号")]
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class NewKey(BaseModel):
@@ -35,7 +35,7 @@ class NewKey(BaseModel):
     regions: list[str] = Field(
         max_length=200, description="可见区域代码；空串为全部，空表为无", examples=[["21"]]
     )
-    departments: list[Text] = Field(
+    departments: list[AccessText] = Field(
         default_factory=list, max_length=200, description="可见部门；空表为不限"
     )
     purposes: frozenset[Purpose] = Field(

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.inspection.eligibility import idle
 from models.inspection.list_fields import ListMapping, ListName, spec_of
 from models.inspection.lists import Listing, Read, difference, read
+from serving.api.audited import audited
 from serving.auth.caller import Caller
 from serving.auth.opening import opened
 from serving.auth.roles import Permission
@@ -25,7 +26,7 @@ from serving.deps import ServiceDep, allow
 from serving.inspecting import lists as kept
 from serving.inspecting.lists import Cell, Removal, written
 from serving.inspecting.scope import region_of, sees_above
-from serving.ledger import audit, lists
+from serving.ledger import lists
 from serving.ledger.engine import Connection
 from serving.ledger.lists import Edition
 from serving.problems import Problem
@@ -297,15 +298,9 @@ def _keep(
         raise _overtaken(listing.name, region, after + 1)
     made = lists.current(connection, listing.name, region)
     assert made is not None  # noqa: S101 - added in this very transaction
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        "list.change",
-        target=f"list:{made.name}:{region}",
-        purpose=caller.purpose,
-        details={"number": made.number, "version": made.version, "rows": made.rows},
-    )
-    audit.append(connection, entry)
+    details = {"number": made.number, "version": made.version, "rows": made.rows}
+    target = f"list:{made.name}:{region}"
+    audited(connection, service, caller, "list.change", target, details=details)
     return made
 
 

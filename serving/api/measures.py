@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,25 +11,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.errors import TransitionError
 from models.supervision.measures import SubjectKind
 from models.supervision.rulefiles import RuleKind
+from serving.api.asked import LAST, BeforeQuery, LimitQuery, SubjectPath
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN, TEXT
 from serving.api.repairs import found_record
-from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import measuring, rulebook
 from serving.handling.measuring import ALLOWED, TITLES, Wanted
-from serving.ledger import audit, measures
+from serving.ledger import measures
 from serving.ledger.engine import Connection
 from serving.ledger.measures import ActTaken, Measured, NewMeasure
+from serving.ledger.rows import values_of
 from serving.problems import Problem, ProblemDetails
 from serving.service import Service
 
 router = APIRouter(tags=["measures"])
 
-_LAST: Final = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=_LAST, description="措施编号")]
-SubjectPath = Annotated[str, Path(pattern=PLAIN, max_length=64, description="主体")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="措施编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
 Writer = Annotated[Caller, Depends(allow(Permission.WARNINGS_HANDLE, Permission.REPAIRS_WRITE))]
 
@@ -264,7 +264,7 @@ def _read(service: Service, connection: Connection, number: int) -> MeasureShown
 
 def _shown(service: Service, connection: Connection, found: Measured) -> MeasureShown:
     now = measuring.standing(service, connection, found)
-    told = {name: getattr(found.told, name) for name in NewMeasure.__slots__}
+    told = values_of(found.told)
     return MeasureShown.model_validate(
         {
             **told,
@@ -281,12 +281,5 @@ def _shown(service: Service, connection: Connection, found: Measured) -> Measure
 def _audited(
     connection: Connection, service: Service, caller: Caller, action: str, told: MeasureShown
 ) -> None:
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        f"measure:{told.id}",
-        purpose=caller.purpose,
-        details={"measure": told.measure, "subject": told.subject_id, "record": told.record_id},
-    )
-    audit.append(connection, entry)
+    details = {"measure": told.measure, "subject": told.subject_id, "record": told.record_id}
+    audited(connection, service, caller, action, f"measure:{told.id}", details=details)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from serving.api.lookup import PLAIN
+from serving.api.asked import PageQuery, ScenarioFilter
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
@@ -99,10 +99,8 @@ def models(
 def events(
     service: ServiceDep,
     caller: Annotated[Caller, Depends(allow(Permission.MODELS_READ))],
-    scenario: Annotated[
-        str | None, Query(pattern=PLAIN, max_length=64, description="仅此场景")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    scenario: ScenarioFilter = None,
+    limit: PageQuery = 100,
 ) -> ModelHistory:
     """Return what became of models: live from then on, retired, refused."""
     del caller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,9 +14,10 @@ from models.errors import CodeError, TransitionError
 from models.supervision.repair import Kind, State
 from models.time import SHANGHAI
 from serving import fates
+from serving.api.asked import LAST, BeforeQuery, LimitQuery
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN, TEXT
-from serving.api.repairs import audited, found_record, open_case, refuse_before
-from serving.api.warnings import BeforeQuery, LimitQuery
+from serving.api.repairs import found_record, open_case, refuse_before
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
@@ -24,14 +25,14 @@ from serving.handling import rulebook
 from serving.ledger import objections, repairs
 from serving.ledger.engine import Connection
 from serving.ledger.objections import Objection
+from serving.ledger.rows import values_of
 from serving.problems import Problem
 from serving.reach import page
 from serving.service import Service
 
 router = APIRouter(prefix="/v1/objections", tags=["objections"])
 
-_LAST: Final = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=_LAST, description="异议编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="异议编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.RECORDS_READ, Permission.REPAIRS_WRITE))]
 Writer = Annotated[Caller, Depends(allow(Permission.REPAIRS_WRITE))]
 
@@ -249,7 +250,7 @@ def _shown(service: Service, connection: Connection, found: Objection) -> Object
     due = found.due_on or _due_of(connection, found)
     return ObjectionShown.model_validate(
         {
-            **{name: getattr(found, name) for name in Objection.__slots__},
+            **values_of(found),
             "due_on": due,
             "overdue": found.outcome is None and due is not None and due < service.today(),
         }

@@ -7,13 +7,14 @@ from datetime import date
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from models.errors import ConfigError
 from models.scenarios.cohort import REGISTER
 from models.supervision.portrait import Place
 from models.yaml import nearest
-from serving.api.lookup import PLAIN, day_of_view, live_model
+from serving.api.asked import ScenarioFilter, SubjectPath
+from serving.api.lookup import day_of_view, live_model
 from serving.api.portrayed import PortraitShown
 from serving.auth.caller import Caller
 from serving.auth.opening import opened
@@ -33,10 +34,6 @@ MOST: Final = 200
 _MEDIA: Final = "application/json"
 _encoder: Final = msgspec.json.Encoder()
 Reader = Annotated[Caller, Depends(allow(Permission.DECISIONS_READ))]
-Subject = Annotated[
-    str,
-    Path(pattern=PLAIN, max_length=64, description="主体", examples=["91210102MA0000000X"]),
-]
 
 
 @router.get(
@@ -49,7 +46,7 @@ Subject = Annotated[
     },
 )
 def read(  # noqa: PLR0913 - each is a parameter of the request
-    subject: Subject,
+    subject: SubjectPath,
     service: ServiceDep,
     caller: Reader,
     *,
@@ -62,9 +59,7 @@ def read(  # noqa: PLR0913 - each is a parameter of the request
             examples=["identity,grades,timeline"],
         ),
     ] = None,
-    scenario: Annotated[
-        str | None, Query(pattern=PLAIN, max_length=64, description="只看一个场景")
-    ] = None,
+    scenario: ScenarioFilter = None,
     table: Annotated[
         list[str] | None, Query(max_length=40, description="时间轴只含这些表", examples=["penalty"])
     ] = None,

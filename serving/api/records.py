@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from models.records.contract import Contract
 from models.records.rules import rules
 from models.yaml import nearest
+from serving.api.audited import audited
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.jobs import intake
 from serving.jobs.intake import Sent, Taken
 from serving.jobs.kinds import REDECIDE
-from serving.ledger import audit, changes, inbox, jobs
+from serving.ledger import changes, inbox, jobs
 from serving.ledger.changes import ChangeKind, NewChange
 from serving.ledger.engine import Connection
 from serving.ledger.inbox import Posted
@@ -275,17 +276,8 @@ def _kept(
     changes.append_all(connection, told)
     if taken.good.height:
         inbox.write(connection, _posted(taken, sent), caller=caller.id, at=sent.at)
-    audit.append(
-        connection,
-        audit.Entry(
-            service.clock(),
-            caller.id,
-            "records.post",
-            target=sent.contract.name,
-            purpose=caller.purpose,
-            details={"accepted": answer.accepted, "quarantined": answer.quarantined},
-        ),
-    )
+    details = {"accepted": answer.accepted, "quarantined": answer.quarantined}
+    audited(connection, service, caller, "records.post", sent.contract.name, details=details)
     return answer
 
 

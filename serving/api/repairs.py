@@ -7,10 +7,12 @@ from datetime import date, datetime
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query, status
+from fastapi import APIRouter, Depends, Path, status
 
 from models.supervision.repair import Kind, State, Status, check
 from serving import fates
+from serving.api.asked import LAST, BeforeQuery, LimitQuery, SubjectFilter, SubjectPath
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN
 from serving.api.repaired import (
     ActAsked,
@@ -24,14 +26,13 @@ from serving.api.repaired import (
     proof_shown,
     status_shown,
 )
-from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.opening import record_for
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.fates import ACCEPT, ENDING, Found
 from serving.handling import rulebook
-from serving.ledger import audit, repairs
+from serving.ledger import repairs
 from serving.ledger.engine import Connection
 from serving.ledger.proofs import proofs
 from serving.ledger.repairs import ActKept, Case
@@ -43,10 +44,8 @@ from serving.ties import neighbours
 
 router = APIRouter(tags=["repairs"])
 
-_LAST: Final = 2**63 - 1
 _WAITING: Final = frozenset({State.HIDDEN, State.PUBLISHED})
-Number = Annotated[int, Path(ge=1, le=_LAST, description="案件编号")]
-SubjectPath = Annotated[str, Path(pattern=PLAIN, max_length=64, description="主体")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="案件编号")]
 TablePath = Annotated[str, Path(pattern=PLAIN, max_length=63, description="记录表")]
 RecordPath = Annotated[str, Path(pattern=PLAIN, max_length=64, description="记录编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.RECORDS_READ, Permission.REPAIRS_WRITE))]
@@ -101,7 +100,7 @@ def every(
     service: ServiceDep,
     caller: Reader,
     *,
-    subject: Annotated[str | None, Query(pattern=PLAIN, max_length=64, description="主体")] = None,
+    subject: SubjectFilter = None,
     before: BeforeQuery = None,
     limit: LimitQuery = 50,
 ) -> list[CaseShown]:
@@ -224,16 +223,6 @@ def open_case(service: Service, connection: Connection, found: Found) -> Case:
         subject_id=found.subject_id,
         region=found.region,
         at=service.clock(),
-    )
-
-
-def audited(
-    connection: Connection, service: Service, caller: Caller, action: str, target: str
-) -> None:
-    """Write one line of the audit, last in its transaction."""
-    audit.append(
-        connection,
-        audit.Entry(service.clock(), caller.id, action, target, purpose=caller.purpose),
     )
 
 

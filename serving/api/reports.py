@@ -17,8 +17,8 @@ from models.scenarios.cohort import REGISTER
 from models.supervision.report import Kind, Limits, Report, outlines, report
 from models.time import SHANGHAI
 from serving import fates
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN, day_of_view
-from serving.api.repairs import audited
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow, check_failures, hold_failures

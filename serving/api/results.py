@@ -22,6 +22,7 @@ from models.records.contracts import CONTRACTS
 from serving.api import acts
 from serving.api.acts import PERIOD, At, PeriodName, PlanId
 from serving.api.anyone import Anyone
+from serving.api.asked import PageQuery
 from serving.api.draws import PeriodBody
 from serving.api.listing import Cell, FaultShown
 from serving.api.plans import Approver, Reader
@@ -261,7 +262,7 @@ def public_(
     *,
     period: PeriodName = None,
     after: Annotated[int, Query(ge=0, le=2**62, description="从此序号之后")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    limit: PageQuery = 100,
 ) -> list[PublishedRow]:
     """Show everybody what was published; a later row of a matter corrects an earlier one."""
     del anyone

@@ -12,27 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.errors import CodeError
 from models.scenarios import Scenario
 from models.supervision.review import MACHINE
+from serving.api.asked import LAST, BeforeQuery, LimitQuery
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN, TEXT
-from serving.api.warnings import BeforeQuery, LimitQuery
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import rulebook
 from serving.jobs.kinds import REDECIDE
-from serving.ledger import audit, changes, decisions, jobs, keys, reviews, users
+from serving.ledger import changes, decisions, jobs, keys, reviews, users
 from serving.ledger.changes import ChangeKind
 from serving.ledger.engine import Connection
 from serving.ledger.reviews import OPEN, Act, Asked, Review
+from serving.ledger.rows import values_of
 from serving.problems import Problem, ProblemDetails
 from serving.service import Service
 from serving.supervision import withdraw
 
 router = APIRouter(tags=["reviews"])
 
-_LAST: Final = 2**63 - 1
 _URGENT: Final = 10
 _GRADE: Final = r"^[^\x00-\x1f\x7f]{1,20}$"
-Number = Annotated[int, Path(ge=1, le=_LAST, description="复核编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="复核编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
 Writer = Annotated[Caller, Depends(allow(Permission.WARNINGS_HANDLE, Permission.REPAIRS_WRITE))]
 _CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
@@ -365,7 +366,7 @@ def _visible(connection: Connection, number: int, caller: Caller, *, lock: bool 
 
 def _shown(service: Service, found: Review) -> ReviewShown:
     last, due = found.last, found.asked.due_on
-    told = {name: getattr(found.asked, name) for name in Asked.__slots__}
+    told = values_of(found.asked)
     return ReviewShown.model_validate(
         {
             **told,
@@ -386,12 +387,5 @@ def _shown(service: Service, found: Review) -> ReviewShown:
 def _audited(
     connection: Connection, service: Service, caller: Caller, action: str, told: ReviewShown
 ) -> None:
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        f"review:{told.id}",
-        purpose=caller.purpose,
-        details={"decision": str(told.decision), "outcome": told.outcome},
-    )
-    audit.append(connection, entry)
+    details = {"decision": str(told.decision), "outcome": told.outcome}
+    audited(connection, service, caller, action, f"review:{told.id}", details=details)

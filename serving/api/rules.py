@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import TransitionError
 from models.supervision.rulefiles import TITLES, RuleKind, read, refuse_gap
+from serving.api.asked import LAST
+from serving.api.audited import audited
 from serving.api.lookup import TEXT
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import rulebook
 from serving.handling.rulebook import Edition
-from serving.ledger import audit, rules
+from serving.ledger import rules
 from serving.ledger.engine import Connection
 from serving.ledger.rules import Proposal
 from serving.problems import Problem, ProblemDetails
@@ -24,11 +26,10 @@ from serving.service import Service
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"])
 
-_LAST: Final = 2**63 - 1
 _FAR: Final = date(2100, 1, 1)
 _MOST: Final = 200_000
 KindPath = Annotated[RuleKind, Path(description="规则", examples=["warnings"])]
-Number = Annotated[int, Path(ge=1, le=_LAST, description="修订建议编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="修订建议编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
 Proposer = Annotated[Caller, Depends(allow(Permission.RULES_WRITE))]
 Approver = Annotated[Caller, Depends(allow(Permission.RULES_APPROVE))]
@@ -285,12 +286,5 @@ def _proposal(found: Proposal, now: Edition) -> ProposalShown:
 def _audited(
     connection: Connection, service: Service, caller: Caller, action: str, told: ProposalShown
 ) -> None:
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        f"rules:{told.kind}/{told.id}",
-        purpose=caller.purpose,
-        details={"digest": told.digest, "effective_from": told.effective_from.isoformat()},
-    )
-    audit.append(connection, entry)
+    details = {"digest": told.digest, "effective_from": told.effective_from.isoformat()}
+    audited(connection, service, caller, action, f"rules:{told.kind}/{told.id}", details=details)

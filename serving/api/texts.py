@@ -13,6 +13,7 @@ from models.text.taxonomy import taxonomy
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
+from serving.ledger.rows import values_of
 from serving.problems import FieldProblem, Problem
 from serving.service import Service
 from serving.texts.reading import SEVERITY_TITLES, Reading, read_texts
@@ -229,5 +230,5 @@ def _shown(found: Reading) -> ReadingShown:
         "severity_title": SEVERITY_TITLES.get(found.severity or ""),
         "department_title": None if found.department is None else names.get(found.department),
     }
-    own = {name: getattr(found, name) for name in Reading.__slots__}
+    own = values_of(found)
     return ReadingShown.model_validate({**own, **titles}, from_attributes=True)

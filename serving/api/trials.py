@@ -14,6 +14,7 @@ from models.errors import InspectionError
 from models.inspection.record import told
 from models.inspection.seed import Commitment, Seed, make_seed
 from models.inspection.trial import MODEL, USUAL, compare
+from serving.api.audited import audited
 from serving.api.draws import Source, Value, values_of
 from serving.api.listing import REGION
 from serving.api.plans import Reader, Writer, rows_of
@@ -29,7 +30,7 @@ from serving.inspecting.trials import (
     refuse_outcomes,
     table,
 )
-from serving.ledger import audit, trials
+from serving.ledger import trials
 from serving.ledger.engine import Connection
 from serving.ledger.trials import Kept
 from serving.problems import Problem
@@ -282,15 +283,7 @@ def _tell(
     details: Mapping[str, object],
 ) -> None:
     """Audit an act on a trial; the last thing of a transaction but for reading."""
-    entry = audit.Entry(
-        service.clock(),
-        caller.id,
-        action,
-        target=f"trial:{kept.trial_id}",
-        purpose=caller.purpose,
-        details=details,
-    )
-    audit.append(connection, entry)
+    audited(connection, service, caller, action, f"trial:{kept.trial_id}", details=details)
 
 
 def _brief(kept: Kept) -> TrialBrief:

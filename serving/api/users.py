@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.api.asked import AccessText
 from serving.auth import accounts
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission, Role
@@ -24,7 +25,6 @@ SecurityAdmin = Annotated[Caller, Depends(allow(Permission.ACCESS_MANAGE))]
 EitherAdmin = Annotated[Caller, Depends(allow(Permission.USERS_MANAGE, Permission.ACCESS_MANAGE))]
 AccountId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$", description="账号编号")]
 Found = TypeVar("Found")
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class _Body(BaseModel):
@@ -51,7 +51,7 @@ class Rights(_Body):
     regions: list[str] = Field(
         max_length=200, description="可见区域代码；空串为全部，空表为无", examples=[["210100"]]
     )
-    departments: list[Text] = Field(
+    departments: list[AccessText] = Field(
         default_factory=list, max_length=200, description="可见部门；空表为不限"
     )
 

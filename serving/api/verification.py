@@ -23,6 +23,7 @@ from serving.api.plans import Reader
 from serving.deps import ServiceDep
 from serving.inspecting.strata import names_of
 from serving.ledger import draws
+from serving.ledger.rows import values_of
 from serving.problems import Problem
 
 router = APIRouter(prefix="/v1/plans", tags=["verification"])
@@ -138,7 +139,7 @@ def line(
     hashed = made.seed + subject
     return LineShown.model_validate(
         {
-            **{name: getattr(own, name) for name in own.__slots__},
+            **values_of(own),
             "hashed": hashed,
             "digest": sha256(hashed.encode()).hexdigest(),
         }

@@ -11,6 +11,16 @@ from fastapi import APIRouter, Depends, Path, Query
 from models.errors import TransitionError
 from models.supervision.ladder import Proposal, proposals
 from models.supervision.warning import MACHINE, Book, Level, check_outcome
+from serving.api.asked import (
+    LAST,
+    AfterQuery,
+    BeforeQuery,
+    LimitQuery,
+    PageQuery,
+    ScenarioFilter,
+    SubjectFilter,
+)
+from serving.api.audited import audited
 from serving.api.lookup import PLAIN
 from serving.api.warned import (
     FeedbackShown,
@@ -24,8 +34,9 @@ from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
 from serving.handling import rulebook
-from serving.ledger import audit, changes, explanations, feedback, reviews, warnings
+from serving.ledger import changes, explanations, feedback, reviews, warnings
 from serving.ledger.engine import Connection
+from serving.ledger.rows import values_of
 from serving.ledger.warnings import Asked, Kept, StepTaken
 from serving.problems import Problem
 from serving.service import Service
@@ -36,14 +47,11 @@ router = APIRouter(prefix="/v1/warnings", tags=["warnings"])
 _NOTE: Final = "note"
 _REPEATED: Final = timedelta(days=365)
 """Within which warnings of one subject are repeated ones."""
-_LAST: Final = 2**63 - 1
 
 State = Literal["new", "acknowledged", "assigned", "handling", "reopened", "closed"]
-Number = Annotated[int, Path(ge=1, le=_LAST, description="预警编号")]
+Number = Annotated[int, Path(ge=1, le=LAST, description="预警编号")]
 Reader = Annotated[Caller, Depends(allow(Permission.WARNINGS_READ))]
 Handler = Annotated[Caller, Depends(allow(Permission.WARNINGS_HANDLE))]
-BeforeQuery = Annotated[int | None, Query(ge=1, le=_LAST, description="只看编号更小的；用于翻页")]
-LimitQuery = Annotated[int, Query(ge=1, le=200, description="最多条数")]
 
 
 @router.get("", summary="预警列表")
@@ -53,8 +61,8 @@ def every(  # noqa: PLR0913 -- each is a filter of its own
     *,
     state: Annotated[State | None, Query(description="状态")] = None,
     level: Annotated[Level | None, Query(description="级别")] = None,
-    scenario: Annotated[str | None, Query(pattern=PLAIN, max_length=64, description="场景")] = None,
-    subject: Annotated[str | None, Query(pattern=PLAIN, max_length=64, description="主体")] = None,
+    scenario: ScenarioFilter = None,
+    subject: SubjectFilter = None,
     assignee: Annotated[
         str | None, Query(pattern=PLAIN, max_length=100, description="承办人")
     ] = None,
@@ -101,9 +109,9 @@ def escalations(
 def labels(
     service: ServiceDep,
     caller: Reader,
-    scenario: Annotated[str | None, Query(pattern=PLAIN, max_length=64, description="场景")] = None,
-    after: Annotated[int, Query(ge=0, le=_LAST, description="上次最后的编号；从头为 0")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="最多条数")] = 100,
+    scenario: ScenarioFilter = None,
+    after: AfterQuery = 0,
+    limit: PageQuery = 100,
 ) -> list[FeedbackShown]:
     """List what officers found of decisions, the oldest first."""
     with service.ledger.begin() as connection:
@@ -155,7 +163,7 @@ def step(number: Number, body: StepAsked, service: ServiceDep, caller: Handler) 
         _label(connection, moved, taken)
         changes.append_all(connection, [told(service, moved, body.step)])
         answer = _read(service, connection, moved)
-        _audited(connection, service, caller, f"warning.{body.step}", number)
+        audited(connection, service, caller, f"warning.{body.step}", f"warning:{number}")
     return answer
 
 
@@ -266,7 +274,7 @@ def _shown(service: Service, rules: Book, found: Kept) -> WarningShown:
     late = found.state != "closed" and (unseen or (found.close_due or date.max) < today)
     return WarningShown.model_validate(
         {
-            **{name: getattr(found, name) for name in Kept.__slots__},
+            **values_of(found),
             "title": MACHINE.states[found.state],
             "allowed": _allowed(found),
             "overdue": late,
@@ -293,15 +301,4 @@ def _proposal(found: Proposal) -> ProposalShown:
         missing=list(found.missing),
         complete=found.complete,
         rights=stage.rights,
-    )
-
-
-def _audited(
-    connection: Connection, service: Service, caller: Caller, action: str, number: int
-) -> None:
-    audit.append(
-        connection,
-        audit.Entry(
-            service.clock(), caller.id, action, f"warning:{number}", purpose=caller.purpose
-        ),
     )

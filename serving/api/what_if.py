@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.records.publicity import VoidReason
+from serving.api.asked import SubjectPath
 from serving.api.lookup import PLAIN, day_of_view, live_model
-from serving.api.portraits import Subject
 from serving.auth.caller import Caller
 from serving.auth.roles import Permission
 from serving.deps import ServiceDep, allow
@@ -122,7 +122,7 @@ class WhatIfShown(BaseModel):
         422: {"model": ProblemDetails, "description": "记录不是本主体的，或所加的行有误"},
     },
 )
-def suppose(subject: Subject, body: WhatIf, service: ServiceDep, caller: Scorer) -> Response:
+def suppose(subject: SubjectPath, body: WhatIf, service: ServiceDep, caller: Scorer) -> Response:
     """Decide a subject as it is and as it would be, and tell what differs; nothing is stored.
 
     Neighbours and peers are left as they are. Who looks is audited as access, before they are told.

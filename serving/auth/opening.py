@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import polars as pl
-
 from models.records.contract import Contract
 from serving.auth import masks
 from serving.auth.caller import Caller
@@ -24,21 +22,6 @@ def opened(service: Service, caller: Caller, target: str) -> bool:
         Entry(service.clock(), caller.id, "personal.read", target, purpose=caller.purpose)
     )
     return True
-
-
-def records_for(
-    service: Service,
-    caller: Caller,
-    frame: pl.DataFrame,
-    *,
-    contract: Contract,
-    target: str,
-) -> pl.DataFrame:
-    """Return the records as the caller may see them, audited where they hold persons' fields."""
-    sensitive = not (contract.personal | set(contract.texts)).isdisjoint(frame.columns)
-    if not sensitive or frame.is_empty() or opened(service, caller, target):
-        return frame
-    return masks.masked(frame, contract)
 
 
 def record_for(

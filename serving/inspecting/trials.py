@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Annotated, Final, Self
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from models.canonical import canonical_json, digest_of
 from models.inspection import trial
 from models.inspection.trial import Size
 from serving.inspecting.population import PLAIN
@@ -91,13 +90,12 @@ class Declaration(BaseModel):
     @property
     def canonical(self) -> str:
         """Return the declaration as canonical JSON, keys sorted."""
-        data = self.model_dump(mode="json")
-        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return canonical_json(self.model_dump(mode="json"))
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON: what the seed is committed to."""
-        return sha256(self.canonical.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
 
     def units(self) -> pl.DataFrame:
         """Return what is assigned; see :func:`models.inspection.trial.units`.

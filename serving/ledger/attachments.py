@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -20,14 +20,15 @@ from sqlalchemy import (
     LargeBinary,
     func,
     select,
-    text,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
 from models.errors import LedgerError
+from serving.ledger import locks
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock
+from serving.ledger.rows import columns_of
 
 Owner = Literal["warning", "repair", "objection"]
 """What papers are beside."""
@@ -76,9 +77,7 @@ class Attachment:
     at: datetime
 
 
-_TOLD: Final = tuple[ColumnElement[Any], ...](
-    getattr(AttachmentRow, name) for name in Attachment.__slots__
-)
+_TOLD: Final = columns_of(AttachmentRow, Attachment)
 
 
 def add(
@@ -121,10 +120,7 @@ def add(
 
 def hold(connection: Connection, owner: Owner, owner_id: int) -> int:
     """Let nobody else add papers there until the transaction ends; return how many there are."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346118))"),
-        {"name": f"{owner}:{owner_id}"},
-    )
+    locks.hold(connection, Lock.ATTACHMENTS, f"{owner}:{owner_id}")
     counted = select(func.count()).where(
         AttachmentRow.owner == owner, AttachmentRow.owner_id == owner_id
     )

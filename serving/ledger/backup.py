@@ -323,15 +323,20 @@ def _run(ledger: Ledger, command: list[str], last: str) -> None:
 
 
 def _program(name: str, least: int) -> str:
-    """Return one of PostgreSQL's programs that is not older than the server."""
-    own = embedded.programs()
-    for place in (None if own is None else own / name, shutil.which(name)):
-        if place is not None and Path(place).exists() and _version(place) >= least:
-            return str(place)
-    raise LedgerError(
-        f"{name} of PostgreSQL {least} or newer is not installed; install PostgreSQL's client "
-        "programs, or pip install 'xinjian[embedded]'"
-    )
+    """Return one of PostgreSQL's programs that is not older than the server, the nearest to it.
+
+    What a much newer one writes, an older server does not read: since 17 ``pg_restore`` sets what
+    16 does not know.
+    """
+    own = (folder / name for folder in embedded.programs())
+    places = [place for place in (*own, shutil.which(name)) if place and Path(place).exists()]
+    fitting = [(version, str(one)) for one in places if (version := _version(one)) >= least]
+    if not fitting:
+        raise LedgerError(
+            f"{name} of PostgreSQL {least} or newer is not installed; install PostgreSQL's client "
+            "programs, or pip install 'xinjian[embedded]'"
+        )
+    return min(fitting)[1]
 
 
 def _version(program: str | Path) -> int:

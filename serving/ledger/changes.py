@@ -19,22 +19,17 @@ from sqlalchemy import (
     Identity,
     Index,
     and_,
-    false,
     insert,
-    or_,
     select,
     text,
-    true,
 )
 from sqlalchemy import Sequence as SqlSequence
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
-
-_LOCK: Final = 7_346_113
-"""Whoever gives positions holds the advisory lock of this number until its transaction ends."""
+from serving.ledger.locks import Lock, hold
+from serving.ledger.scope import in_regions
 
 
 class ChangeKind(StrEnum):
@@ -150,7 +145,7 @@ def read(
     position that is told.
     """
     _give_positions(connection)
-    asked = [ChangeRow.position > after, _visible(regions)]
+    asked = [ChangeRow.position > after, in_regions(ChangeRow.region, regions)]
     if upto is not None:
         asked.append(ChangeRow.position <= upto)
     if kinds:
@@ -172,7 +167,7 @@ def _give_positions(connection: Connection) -> None:
     waiting = select(ChangeRow.id).where(ChangeRow.position.is_(None)).limit(1)
     if connection.execute(waiting).first() is None:
         return
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    hold(connection, Lock.POSITIONS)
     # Numbered in the order of their writing; nextval alone would follow the plan's order.
     connection.execute(
         text(
@@ -182,9 +177,3 @@ def _give_positions(connection: Connection) -> None:
             "from numbered where change.id = numbered.id"
         )
     )
-
-
-def _visible(regions: Sequence[str]) -> ColumnElement[bool]:
-    if "" in regions:
-        return true()
-    return or_(false(), *(ChangeRow.region.startswith(one, autoescape=True) for one in regions))

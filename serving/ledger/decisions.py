@@ -39,6 +39,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from serving.ledger.base import Base
 from serving.ledger.copying import copy_rows
+from serving.ledger.rows import add_once
 
 Role: TypeAlias = Literal["champion", "challenger"]
 
@@ -197,7 +198,7 @@ def keep_basis(connection: Connection, basis: Basis, *, at: datetime) -> UUID:
         "reference": basis.reference,
         "made_at": at,
     }
-    connection.execute(upsert(BasisRow).values(values).on_conflict_do_nothing())
+    add_once(connection, BasisRow, values)
     return basis.id
 
 
@@ -206,7 +207,7 @@ def keep_declaration(
 ) -> None:
     """Store a scenario's declaration unless it is there."""
     values = {"digest": digest, "scenario": scenario, "content": content, "made_at": at}
-    connection.execute(upsert(DeclarationRow).values(values).on_conflict_do_nothing())
+    add_once(connection, DeclarationRow, values)
 
 
 def declaration(connection: Connection, digest: str) -> str | None:

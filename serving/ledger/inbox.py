@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 from sqlalchemy import (
@@ -30,7 +30,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -38,12 +37,9 @@ from models.errors import ConfigError
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock, hold, try_hold
 from serving.ledger.overlay import fold
-
-_LOCK: Final = 7_346_114
-"""Whoever writes rows holds the advisory lock of this number until its transaction ends."""
-_EMPTYING: Final = 7_346_115
-"""Whoever brings rows into the lake holds the advisory lock of this number meanwhile."""
+from serving.ledger.rows import add_once
 
 
 class InboxRow(Base):
@@ -187,7 +183,7 @@ def write(connection: Connection, rows: Sequence[Posted], *, caller: str, at: da
 
     Nothing but the commit may follow: other writers wait until then.
     """
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    hold(connection, Lock.INBOX)
     values = [
         {
             "table_name": row.table,
@@ -206,8 +202,7 @@ def write(connection: Connection, rows: Sequence[Posted], *, caller: str, at: da
 
 def alone(connection: Connection) -> bool:
     """Return whether nobody else brings rows into the lake, until this transaction ends."""
-    mine = text("select pg_try_advisory_xact_lock(:lock)")
-    return bool(connection.execute(mine, {"lock": _EMPTYING}).scalar())
+    return try_hold(connection, Lock.EMPTYING)
 
 
 def mark(connection: Connection, seqs: Sequence[int], *, version: int | None, at: datetime) -> None:
@@ -271,13 +266,8 @@ def answer(
 
     Of two requests at once with one key, the second waits here for the first's end.
     """
-    kept = (
-        upsert(InboxRequest)
-        .values(caller=caller, key=key, digest=digest, answer=dict(answer), at=at)
-        .on_conflict_do_nothing()
-        .returning(InboxRequest.key)
-    )
-    return connection.execute(kept).first() is not None
+    told = {"caller": caller, "key": key, "digest": digest, "answer": dict(answer), "at": at}
+    return add_once(connection, InboxRequest, told)
 
 
 def forget_answers(connection: Connection, *, before: datetime) -> int:

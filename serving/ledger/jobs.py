@@ -35,6 +35,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
+from serving.ledger.rows import columns_of, newest
 
 LOST: Final = 30.0
 """Seconds without a beat after which a job is taken from its worker."""
@@ -112,7 +113,7 @@ class Job:
     result: Mapping[str, object] | None
 
 
-_TOLD: Final = tuple[ColumnElement[Any], ...](getattr(JobRow, n) for n in Job.__slots__)
+_TOLD: Final = columns_of(JobRow, Job)
 _NOW: Final = func.clock_timestamp()
 
 
@@ -346,14 +347,12 @@ def listing(
     limit: int = 50,
 ) -> list[Job]:
     """Return jobs, the newest first, those of numbers below ``before`` where it is given."""
-    asked = select(*_TOLD).order_by(JobRow.id.desc()).limit(limit)
+    asked = select(*_TOLD)
     if status is not None:
         asked = asked.where(JobRow.status == status)
     if kind is not None:
         asked = asked.where(JobRow.kind == kind)
-    if before is not None:
-        asked = asked.where(JobRow.id < before)
-    return [_job(row) for row in connection.execute(asked)]
+    return [_job(row) for row in newest(connection, asked, JobRow.id, before=before, limit=limit)]
 
 
 def waiting(connection: Connection) -> Mapping[str, int]:

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Connection, LargeBinary, Text, insert, select, upd
 from sqlalchemy.orm import Mapped, mapped_column
 
 from serving.ledger.base import Base
+from serving.ledger.rows import values_of
 
 
 class ApiKey(Base):
@@ -61,7 +62,7 @@ _COLUMNS: Final = tuple(ApiKey.__table__.c)
 
 def add(connection: Connection, row: KeyRow) -> None:
     """Keep a new key."""
-    values = {name: getattr(row, name) for name in KeyRow.__slots__}
+    values = values_of(row)
     for name in _LISTS:
         values[name] = list(cast("tuple[str, ...]", values[name]))
     connection.execute(insert(ApiKey).values(values))

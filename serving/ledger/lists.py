@@ -12,13 +12,13 @@ from datetime import datetime
 
 import polars as pl
 from sqlalchemy import BigInteger, Connection, ForeignKey, LargeBinary, func, literal, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.errors import LedgerError
 from models.inspection.list_fields import ListName
 from models.inspection.lists import Listing
 from serving.ledger.base import Base
+from serving.ledger.rows import add_once
 
 
 class ListContentRow(Base):
@@ -89,7 +89,7 @@ def add(
         "rows": listing.frame.height,
         "content": packed(listing.frame),
     }
-    connection.execute(upsert(ListContentRow).values(content).on_conflict_do_nothing())
+    add_once(connection, ListContentRow, content)
     edition = {
         "name": listing.name.value,
         "region": region,
@@ -99,8 +99,7 @@ def add(
         "by": by,
         "at": at,
     }
-    added = upsert(ListEditionRow).values(edition).on_conflict_do_nothing()
-    return connection.execute(added.returning(ListEditionRow.number)).first() is not None
+    return add_once(connection, ListEditionRow, edition)
 
 
 def current(connection: Connection, name: ListName, region: str) -> Edition | None:

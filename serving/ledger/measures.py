@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -14,16 +14,15 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    and_,
     insert,
     select,
-    text,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
+from serving.ledger import locks
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock
+from serving.ledger.rows import add_once, columns_of, first_of, newest, values_of
 from serving.ledger.scope import in_regions
 
 
@@ -105,20 +104,18 @@ class Measured:
     acts: tuple[ActTaken, ...]
 
 
-_NEW: Final = tuple[ColumnElement[Any], ...](getattr(MeasureRow, n) for n in NewMeasure.__slots__)
-_ACT: Final = tuple[ColumnElement[Any], ...](getattr(MeasureActRow, n) for n in ActTaken.__slots__)
+_NEW: Final = columns_of(MeasureRow, NewMeasure)
+_ACT: Final = columns_of(MeasureActRow, ActTaken)
 
 
 def hold(connection: Connection, subject: str) -> None:
     """Let nobody else propose measures against a subject until the transaction ends."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346121))"), {"name": subject}
-    )
+    locks.hold(connection, Lock.MEASURES, subject)
 
 
 def add(connection: Connection, new: NewMeasure) -> int:
     """Write a measure and return its number."""
-    values = {name: getattr(new, name) for name in NewMeasure.__slots__}
+    values = values_of(new)
     return connection.execute(
         insert(MeasureRow).values(values).returning(MeasureRow.id)
     ).scalar_one()
@@ -126,15 +123,13 @@ def add(connection: Connection, new: NewMeasure) -> int:
 
 def act(connection: Connection, number: int, taken: ActTaken) -> bool:
     """Write what was done to a measure; false where that was done before."""
-    values = {name: getattr(taken, name) for name in ActTaken.__slots__}
-    made = upsert(MeasureActRow).values({"measure_id": number, **values}).on_conflict_do_nothing()
-    return connection.execute(made.returning(MeasureActRow.kind)).first() is not None
+    return add_once(connection, MeasureActRow, {"measure_id": number, **values_of(taken)})
 
 
 def get(connection: Connection, number: int, *, lock: bool = False) -> Measured | None:
     """Return a measure; ``lock`` holds it until the transaction ends."""
     query = select(*_NEW).where(MeasureRow.id == number)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = first_of(connection, query, lock=lock)
     return None if row is None else _whole(connection, number, NewMeasure(*row))
 
 
@@ -147,13 +142,10 @@ def listing(
     limit: int = 50,
 ) -> list[Measured]:
     """Return measures, the newest first."""
-    wanted = [in_regions(MeasureRow.region, regions)]
+    query = select(MeasureRow.id, *_NEW).where(in_regions(MeasureRow.region, regions))
     if subject is not None:
-        wanted.append(MeasureRow.subject_id == subject)
-    if before is not None:
-        wanted.append(MeasureRow.id < before)
-    query = select(MeasureRow.id, *_NEW).where(and_(*wanted)).order_by(MeasureRow.id.desc())
-    found = connection.execute(query.limit(limit)).all()
+        query = query.where(MeasureRow.subject_id == subject)
+    found = newest(connection, query, MeasureRow.id, before=before, limit=limit)
     return [_whole(connection, number, NewMeasure(*rest)) for number, *rest in found]
 
 

@@ -7,17 +7,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from models.errors import LedgerError
 from serving.ledger.engine import Ledger
+from serving.ledger.locks import Lock, hold
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _FOLDER: Final = Path(__file__).with_name("migrations")
-_LOCK: Final = 7_346_112
-"""Any number: whoever migrates holds the advisory lock of this one."""
 
 
 def migrate(ledger: Ledger, *, to: str | None = None) -> tuple[str | None, str]:
@@ -29,7 +28,7 @@ def migrate(ledger: Ledger, *, to: str | None = None) -> tuple[str | None, str]:
     once, one waits and finds nothing to do.
     """
     with ledger.begin() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        hold(connection, Lock.MIGRATION)
         before = _current(connection)
         check_known(before)
         config = _config()

@@ -13,16 +13,15 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
-    and_,
     insert,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
 from serving.ledger.repairs import CaseRow
+from serving.ledger.rows import add_once, newest
 from serving.ledger.scope import in_regions
 
 
@@ -118,8 +117,7 @@ def answer(
 ) -> bool:
     """Write the answer to an objection; false where there is one already."""
     values = {"objection_id": number, "outcome": outcome, "answer": answer, "by": by, "at": at}
-    made = upsert(AnswerRow).values(values).on_conflict_do_nothing()
-    return connection.execute(made.returning(AnswerRow.objection_id)).first() is not None
+    return add_once(connection, AnswerRow, values)
 
 
 def get(connection: Connection, number: int) -> Objection | None:
@@ -138,12 +136,10 @@ def listing(
     limit: int = 50,
 ) -> list[Objection]:
     """Return objections, the newest first; ``overdue`` those unanswered that were due before."""
-    asked = [in_regions(CaseRow.region, regions)]
+    query = _ALL.where(in_regions(CaseRow.region, regions))
     if waiting or overdue is not None:
-        asked.append(AnswerRow.outcome.is_(None))
+        query = query.where(AnswerRow.outcome.is_(None))
     if overdue is not None:
-        asked.append(ObjectionRow.due_on < overdue)
-    if before is not None:
-        asked.append(ObjectionRow.id < before)
-    query = _ALL.where(and_(*asked)).order_by(ObjectionRow.id.desc()).limit(limit)
-    return [Objection(*row) for row in connection.execute(query)]
+        query = query.where(ObjectionRow.due_on < overdue)
+    found = newest(connection, query, ObjectionRow.id, before=before, limit=limit)
+    return [Objection(*row) for row in found]

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import BigInteger, Connection, func, insert, literal, or_, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from models.errors import TransitionError
 from models.inspection.plan import Plan, parse_plan
 from models.inspection.progress import Progress, State, Step, advance
 from serving.ledger.base import Base
+from serving.ledger.rows import add_once
+from serving.ledger.scope import in_regions
 
 WHOLE: Final = ""
 """What steps of the whole plan have for their period."""
@@ -80,8 +81,7 @@ def declare(
         "by": by,
         "at": at,
     }
-    added = upsert(PlanRow).values(values).on_conflict_do_nothing().returning(PlanRow.edition)
-    made = connection.execute(added).first() is not None
+    made = add_once(connection, PlanRow, values)
     if made and edition == 1:
         _keep(connection, plan.id, WHOLE, Step(State.DRAFT, by, at))
     return made
@@ -111,7 +111,7 @@ def listing(
     query = select(*_TOLD).where(
         newest,
         or_(
-            *(row.region.startswith(one, autoescape=True) for one in regions),
+            in_regions(row.region, regions),
             *(literal(one).startswith(row.region) for one in regions),
         ),
     )

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Connection, Identity, Index, insert, select, text
+from sqlalchemy import BigInteger, Connection, Identity, Index, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from serving.ledger.base import Base
-
-_LOCK = 7_346_115
-"""Whoever writes an event holds the advisory lock of this number until its transaction ends."""
+from serving.ledger.locks import Lock, hold
 
 
 class Event(StrEnum):
@@ -61,7 +59,7 @@ def append(connection: Connection, event: ModelEvent) -> bool:
     Several processes swap their models by themselves; the first of them tells. Return whether it
     was written.
     """
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    hold(connection, Lock.MODEL_EVENTS)
     row = ModelEventRow
     asked = select(row.event, row.bundle_digest).where(
         row.scenario == event.scenario, row.role == event.role

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     ARRAY,
@@ -19,16 +19,14 @@ from sqlalchemy import (
     Identity,
     Index,
     Text,
-    and_,
     insert,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
 from serving.ledger.base import Base
+from serving.ledger.rows import add_once, columns_of, first_of, newest, values_of
 from serving.ledger.scope import in_regions
 
 
@@ -114,9 +112,9 @@ class Effect:
     at: datetime
 
 
-_CASE: Final = tuple[ColumnElement[Any], ...](getattr(CaseRow, n) for n in Case.__slots__)
-_ACT: Final = tuple[ColumnElement[Any], ...](getattr(ActRow, n) for n in ActKept.__slots__)
-_EFFECT: Final = tuple[ColumnElement[Any], ...](getattr(EffectRow, n) for n in Effect.__slots__)
+_CASE: Final = columns_of(CaseRow, Case)
+_ACT: Final = columns_of(ActRow, ActKept)
+_EFFECT: Final = columns_of(EffectRow, Effect)
 
 
 def open_case(
@@ -136,7 +134,7 @@ def open_case(
         "region": region,
         "opened_at": at,
     }
-    connection.execute(upsert(CaseRow).values(values).on_conflict_do_nothing())
+    add_once(connection, CaseRow, values)
     found = of_record(connection, table, record_id, lock=True)
     assert found is not None  # noqa: S101 - it was written just now, and is never removed
     return found
@@ -147,14 +145,14 @@ def of_record(
 ) -> Case | None:
     """Return the case of a record; ``None`` where nothing was ever done to it."""
     asked = select(*_CASE).where(CaseRow.table_name == table, CaseRow.record_id == record_id)
-    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    row = first_of(connection, asked, lock=lock)
     return None if row is None else Case(*row)
 
 
 def get(connection: Connection, number: int, *, lock: bool = False) -> Case | None:
     """Return a case; ``lock`` holds it until the transaction ends."""
     asked = select(*_CASE).where(CaseRow.id == number)
-    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    row = first_of(connection, asked, lock=lock)
     return None if row is None else Case(*row)
 
 
@@ -167,13 +165,10 @@ def listing(
     limit: int = 50,
 ) -> list[Case]:
     """Return cases, the newest first."""
-    asked = [in_regions(CaseRow.region, regions)]
+    query = select(*_CASE).where(in_regions(CaseRow.region, regions))
     if subject is not None:
-        asked.append(CaseRow.subject_id == subject)
-    if before is not None:
-        asked.append(CaseRow.id < before)
-    query = select(*_CASE).where(and_(*asked)).order_by(CaseRow.id.desc()).limit(limit)
-    return [Case(*row) for row in connection.execute(query)]
+        query = query.where(CaseRow.subject_id == subject)
+    return [Case(*row) for row in newest(connection, query, CaseRow.id, before=before, limit=limit)]
 
 
 def act(
@@ -211,7 +206,7 @@ def disputed(connection: Connection, subject: str) -> set[tuple[str, str]]:
 
 def keep_effect(connection: Connection, effect: Effect) -> None:
     """Write what an act set going."""
-    values = {name: getattr(effect, name) for name in Effect.__slots__}
+    values = values_of(effect)
     connection.execute(insert(EffectRow).values(values))
 
 

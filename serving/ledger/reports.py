@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ARRAY, Connection, Index, Integer, Text, and_, func, insert, select
+from sqlalchemy import ARRAY, Connection, Index, Integer, Text, and_, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
+from serving.ledger import locks
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock
+from serving.ledger.rows import columns_of, values_of
 
 
 class ReportRow(Base):
@@ -59,20 +61,18 @@ class Issued:
     data_from: date | None = None
 
 
-_LOCK: Final = 0x7265706F7274
-"""Of reports among the locks on texts."""
-_TOLD: Final = tuple[ColumnElement[Any], ...](getattr(ReportRow, n) for n in Issued.__slots__)
+_TOLD: Final = columns_of(ReportRow, Issued)
 
 
 def issue(connection: Connection, issued: Issued) -> None:
     """Write that a report was issued."""
-    values = {name: getattr(issued, name) for name in Issued.__slots__}
+    values = values_of(issued)
     connection.execute(insert(ReportRow).values(values))
 
 
 def hold(connection: Connection, subject: str) -> None:
     """Let nobody else issue a report of the subject until the transaction ends."""
-    connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(subject, _LOCK))))
+    locks.hold(connection, Lock.REPORTS, subject)
 
 
 def same(

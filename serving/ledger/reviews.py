@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,17 +15,18 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    and_,
     func,
     insert,
     select,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.elements import ColumnElement
 
+from serving.ledger import locks
 from serving.ledger.audit import SYSTEM
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock
+from serving.ledger.rows import columns_of, first_of, newest, values_of
 from serving.ledger.scope import in_regions
 from serving.ledger.warnings import WarningRow, WarningStepRow
 
@@ -135,21 +136,18 @@ class Review:
         return next((one.assignee for one in reversed(self.acts) if one.assignee), None)
 
 
-_ASKED: Final = tuple[ColumnElement[Any], ...](getattr(ReviewRow, n) for n in Asked.__slots__)
-_ACT: Final = tuple[ColumnElement[Any], ...](getattr(ReviewActRow, n) for n in Act.__slots__)
+_ASKED: Final = columns_of(ReviewRow, Asked)
+_ACT: Final = columns_of(ReviewActRow, Act)
 
 
 def hold(connection: Connection, decision: UUID) -> None:
     """Let nobody else ask for a review of a decision until the transaction ends."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346119))"),
-        {"name": str(decision)},
-    )
+    locks.hold(connection, Lock.REVIEWS, str(decision))
 
 
 def ask(connection: Connection, asked: Asked) -> int:
     """Write a request with its first act and return its number."""
-    values = {name: getattr(asked, name) for name in Asked.__slots__}
+    values = values_of(asked)
     number = connection.execute(
         insert(ReviewRow).values(values).returning(ReviewRow.id)
     ).scalar_one()
@@ -159,14 +157,14 @@ def ask(connection: Connection, asked: Asked) -> int:
 
 def act(connection: Connection, number: int, taken: Act) -> None:
     """Write an act of a review that this transaction holds."""
-    values = {name: getattr(taken, name) for name in Act.__slots__}
+    values = values_of(taken)
     connection.execute(insert(ReviewActRow).values({"review_id": number, **values}))
 
 
 def get(connection: Connection, number: int, *, lock: bool = False) -> Review | None:
     """Return a review; ``lock`` holds it until the transaction ends."""
     query = select(*_ASKED).where(ReviewRow.id == number)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = first_of(connection, query, lock=lock)
     return None if row is None else _whole(connection, number, Asked(*row))
 
 
@@ -180,16 +178,13 @@ def listing(
     limit: int = 50,
 ) -> list[Review]:
     """Return reviews, the newest first; ``waiting`` those without an end."""
-    wanted = [in_regions(ReviewRow.region, regions)]
+    query = select(ReviewRow.id, *_ASKED).where(in_regions(ReviewRow.region, regions))
     if decision is not None:
-        wanted.append(ReviewRow.decision == decision)
+        query = query.where(ReviewRow.decision == decision)
     if waiting:
         ended = select(ReviewActRow.review_id).where(ReviewActRow.state.not_in(OPEN))
-        wanted.append(ReviewRow.id.not_in(ended))
-    if before is not None:
-        wanted.append(ReviewRow.id < before)
-    query = select(ReviewRow.id, *_ASKED).where(and_(*wanted)).order_by(ReviewRow.id.desc())
-    found = connection.execute(query.limit(limit)).all()
+        query = query.where(ReviewRow.id.not_in(ended))
+    found = newest(connection, query, ReviewRow.id, before=before, limit=limit)
     return [_whole(connection, number, Asked(*rest)) for number, *rest in found]
 
 

@@ -16,13 +16,14 @@ from sqlalchemy import (
     Select,
     insert,
     select,
-    text,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
+from serving.ledger import locks
 from serving.ledger.base import Base
+from serving.ledger.locks import Lock
+from serving.ledger.rows import add_once, newest
 
 
 class ProposalRow(Base):
@@ -84,9 +85,7 @@ _TOLD: Final[tuple[ColumnElement[Any], ...]] = (
 
 def hold(connection: Connection, kind: str) -> None:
     """Let nobody else rule on a kind's proposals until the transaction ends."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346120))"), {"name": kind}
-    )
+    locks.hold(connection, Lock.RULES, kind)
 
 
 def propose(connection: Connection, values: Mapping[str, object]) -> int:
@@ -106,8 +105,7 @@ def rule(
 ) -> bool:
     """Write what was said of a proposal; false where it was ruled on before."""
     values = {"proposal_id": number, "approved": approved, "note": note, "by": by, "at": at}
-    made = upsert(RulingRow).values(values).on_conflict_do_nothing()
-    return connection.execute(made.returning(RulingRow.proposal_id)).first() is not None
+    return add_once(connection, RulingRow, values)
 
 
 def get(connection: Connection, number: int) -> Proposal | None:
@@ -123,8 +121,7 @@ def listing(
     query = _all().where(ProposalRow.kind == kind)
     if waiting:
         query = query.where(RulingRow.approved.is_(None))
-    found = connection.execute(query.order_by(ProposalRow.id.desc()).limit(limit))
-    return [Proposal(*row) for row in found]
+    return [Proposal(*row) for row in newest(connection, query, ProposalRow.id, limit=limit)]
 
 
 def latest(connection: Connection, kind: str) -> int | None:

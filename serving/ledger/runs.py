@@ -18,15 +18,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from serving.ledger import inbox
 from serving.ledger.base import Base
 from serving.ledger.inbox import InboxRow
-
-_LOCK = 7_346_116
-"""Whoever begins a run holds the advisory lock of this number until its transaction ends."""
+from serving.ledger.locks import Lock, hold
+from serving.ledger.rows import add_once
 
 
 class ScoreRunRow(Base):
@@ -81,7 +79,7 @@ def begin(
     at: datetime,
 ) -> Run:
     """Return the unfinished run of this scenario, day, declaration and bundle, or a new one."""
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    hold(connection, Lock.SCORE_RUNS)
     row = ScoreRunRow
     begun = select(row.id).where(
         row.scenario == scenario,
@@ -143,8 +141,7 @@ def part_done(
     False where another process did it, whose transaction this one waits for.
     """
     values = {"run_id": run, "part": part, "decided": decided, "warned": warned, "done_at": at}
-    done = upsert(ScoreRunPartRow).values(values).on_conflict_do_nothing()
-    return connection.execute(done.returning(ScoreRunPartRow.part)).first() is not None
+    return add_once(connection, ScoreRunPartRow, values)
 
 
 def finish(connection: Connection, run: int, *, at: datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 
 def in_regions(
-    column: InstrumentedAttribute[str | None], regions: Sequence[str]
+    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], regions: Sequence[str]
 ) -> ColumnElement[bool]:
     """Return the condition that a row's region begins with one of the prefixes.
 

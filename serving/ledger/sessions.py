@@ -10,6 +10,7 @@ from sqlalchemy import Connection, ForeignKey, LargeBinary, delete, insert, sele
 from sqlalchemy.orm import Mapped, mapped_column
 
 from serving.ledger.base import Base
+from serving.ledger.rows import values_of
 from serving.ledger.users import Account
 
 
@@ -46,7 +47,7 @@ _COLUMNS: Final = tuple(LoginSession.__table__.c)
 def add(connection: Connection, row: SessionRow) -> None:
     """Keep a new session; forget those that ended by themselves."""
     connection.execute(delete(LoginSession).where(LoginSession.until < row.began_at))
-    values = {name: getattr(row, name) for name in SessionRow.__slots__}
+    values = values_of(row)
     connection.execute(insert(LoginSession).values(values))
 
 

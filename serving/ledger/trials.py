@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, Identity, Index, insert, or_, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import BigInteger, Connection, Identity, Index, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.inspection.record import parsed
 from models.inspection.seed import Commitment, Seed
 from serving.ledger.base import Base
+from serving.ledger.rows import add_once
+from serving.ledger.scope import in_regions
 
 
 class TrialRow(Base):
@@ -84,8 +85,7 @@ def declare(
         "by": by,
         "at": commitment.frozen_at,
     }
-    added = upsert(TrialRow).values(values).on_conflict_do_nothing().returning(TrialRow.trial_id)
-    return connection.execute(added).first() is not None
+    return add_once(connection, TrialRow, values)
 
 
 def find(connection: Connection, trial_id: str, *, lock: bool = False) -> Kept | None:
@@ -101,10 +101,8 @@ def find(connection: Connection, trial_id: str, *, lock: bool = False) -> Kept |
 
 def listing(connection: Connection, *, regions: tuple[str, ...], limit: int = 100) -> list[Kept]:
     """Return the trials of regions within one of these prefixes, the newest first."""
-    if not regions:
-        return []
-    inside = or_(*(TrialRow.region.startswith(one, autoescape=True) for one in regions))
-    query = _KEPT.where(inside).order_by(TrialRow.at.desc(), TrialRow.trial_id).limit(limit)
+    query = _KEPT.where(in_regions(TrialRow.region, regions))
+    query = query.order_by(TrialRow.at.desc(), TrialRow.trial_id).limit(limit)
     return [_kept(*one) for one in connection.execute(query)]
 
 

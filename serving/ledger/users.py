@@ -20,15 +20,12 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    text,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from serving.ledger.base import Base
-
-_LOCK: Final = 7_346_113
-"""Any number: whoever changes administrators holds the advisory lock of this one."""
+from serving.ledger.locks import Lock, hold
 
 
 class Account(Base):
@@ -93,10 +90,6 @@ class AccountRow:
     totp_secret: bytes | None = None
     totp_confirmed_at: datetime | None = None
     totp_step: int = 0
-
-    def locked_at(self, now: datetime) -> bool:
-        """Return whether too many failures keep the account closed at an instant."""
-        return self.locked_until is not None and now < self.locked_until
 
 
 _LISTS: Final = ("roles", "regions", "departments", "former_hashes")
@@ -180,7 +173,7 @@ def holders(connection: Connection, role: str) -> list[str]:
     Locks the set of administrators until the transaction ends, so that two who each remove the
     last but one do not remove both.
     """
-    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    hold(connection, Lock.ADMINISTRATORS)
     query = select(Account.id).where(
         literal(role) == any_(Account.roles),
         Account.disabled_at.is_(None),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import polars as pl
@@ -38,8 +38,11 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from models.features.spec import SUBJECT
 from models.supervision.warning import HISTORY
+from serving.ledger import locks
 from serving.ledger.base import Base
 from serving.ledger.decisions import DecisionRow
+from serving.ledger.locks import Lock
+from serving.ledger.rows import columns_of, first_of, newest, values_of
 from serving.ledger.scope import in_regions
 
 _OPEN: Final = text("state <> 'closed'")
@@ -162,19 +165,15 @@ class Asked:
     limit: int = 50
 
 
-_TOLD: Final = tuple[ColumnElement[Any], ...](getattr(WarningRow, n) for n in Kept.__slots__)
-_STEP: Final = tuple[ColumnElement[Any], ...](
-    getattr(WarningStepRow, n) for n in StepTaken.__slots__
-)
+_TOLD: Final = columns_of(WarningRow, Kept)
+_STEP: Final = columns_of(WarningStepRow, StepTaken)
 BEFORE: Final = pl.Schema({SUBJECT: pl.String(), "grade": pl.String(), "probability": pl.Float64()})
 """The columns of :func:`before`."""
 
 
 def hold(connection: Connection, scenario: str) -> None:
     """Let nobody else raise warnings of a scenario until the transaction ends."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:name, 7346117))"), {"name": scenario}
-    )
+    locks.hold(connection, Lock.WARNINGS, scenario)
 
 
 def before(connection: Connection, wanted: Mapping[str, str]) -> pl.DataFrame:
@@ -228,24 +227,20 @@ def overtaken(connection: Connection, scenario: str, days: Mapping[str, date]) -
 def get(connection: Connection, number: int, *, lock: bool = False) -> Kept | None:
     """Return a warning; ``lock`` holds it until the transaction ends, ``None`` where none is."""
     asked = select(*_TOLD).where(WarningRow.id == number)
-    row = connection.execute(asked.with_for_update() if lock else asked).first()
+    row = first_of(connection, asked, lock=lock)
     return None if row is None else Kept(*row)
 
 
 def listing(connection: Connection, asked: Asked) -> list[Kept]:
     """Return warnings, the newest first; see :class:`Asked`."""
-    wanted = [in_regions(WarningRow.region, asked.regions)]
-    wanted += [
-        getattr(WarningRow, name) == value
-        for name in ("state", "level", "scenario", "subject_id", "assignee")
-        if (value := getattr(asked, name)) is not None
-    ]
+    query = select(*_TOLD).where(in_regions(WarningRow.region, asked.regions))
+    for name in ("state", "level", "scenario", "subject_id", "assignee"):
+        if (value := getattr(asked, name)) is not None:
+            query = query.where(getattr(WarningRow, name) == value)
     if asked.overdue:
-        wanted.append(_late(asked.on))
-    if asked.before is not None:
-        wanted.append(WarningRow.id < asked.before)
-    query = select(*_TOLD).where(and_(*wanted)).order_by(WarningRow.id.desc()).limit(asked.limit)
-    return [Kept(*row) for row in connection.execute(query)]
+        query = query.where(_late(asked.on))
+    found = newest(connection, query, WarningRow.id, before=asked.before, limit=asked.limit)
+    return [Kept(*row) for row in found]
 
 
 def count_of(connection: Connection, subject: str, *, since: date) -> int:
@@ -315,8 +310,8 @@ def marks(
 
 def of_decision(connection: Connection, decision: UUID) -> Kept | None:
     """Return and hold the warning that a decision raised; ``None`` where it raised none."""
-    asked = select(*_TOLD).where(WarningRow.decision == decision).with_for_update()
-    row = connection.execute(asked).first()
+    asked = select(*_TOLD).where(WarningRow.decision == decision)
+    row = first_of(connection, asked, lock=True)
     return None if row is None else Kept(*row)
 
 
@@ -339,9 +334,6 @@ def _late(on: date) -> ColumnElement[bool]:
 
 
 def _append(connection: Connection, taken: Sequence[tuple[int, StepTaken]]) -> None:
-    values = [
-        {"warning_id": number, **{name: getattr(step, name) for name in StepTaken.__slots__}}
-        for number, step in taken
-    ]
+    values = [{"warning_id": number, **values_of(step)} for number, step in taken]
     if values:
         connection.execute(insert(WarningStepRow), values)

@@ -24,6 +24,7 @@ from models.features.output import Manifest, build_to_parquet, manifest_of
 from models.features.reference import Reference
 from models.features.spec import SUBJECT
 from models.logs import logger
+from models.published import CHAMPION
 from models.records.lake.layout import bucket_of
 from models.records.reading import LakeRecords, MemoryRecords
 from models.scenarios.cohort import REGISTER
@@ -34,6 +35,7 @@ from serving.runtime.gather import regions_of
 from serving.runtime.live import Live
 from serving.runtime.references import needed
 from serving.runtime.rows import changed, made, to_store
+from serving.runtime.runtime import Runtime
 from serving.runtime.scoring import Content, basis_of, note, reasons, score
 from serving.runtime.voided import left_to_live
 from serving.service import Service
@@ -84,16 +86,15 @@ def score_all(
         threads: How many processors LightGBM may use.
 
     Raises:
-        ConfigError: The scenario has no model, or nobody is in its cohort.
+        ConfigError: The scenario has no model or nobody in its cohort, or the day is to come.
         LedgerDownError: The ledger went away; called again, the run goes on.
     """
     live = service.runtime.champion(scenario)
     if live is None:
-        raise ConfigError(
-            f"scenario '{scenario}' has no model that decides; promote one, or look at /v1/models "
-            "for why it was refused"
-        )
+        raise ConfigError(_why_none(service.runtime, scenario))
     on = as_of or service.today()
+    if on > service.today():
+        raise ConfigError(f"{on} has not come yet; decide as of {service.today()} or before")
     run = _begun(service, live, on)
     folder = service.runtime.shelf.folder / "runs" / str(run.id)
     out, manifest = _features(service, live, run, folder)
@@ -113,6 +114,17 @@ def score_all(
     shutil.rmtree(folder, ignore_errors=True)
     _log.info("scored", scenario=scenario, as_of=str(on), decided=done.decided, warned=done.warned)
     return done
+
+
+def _why_none(runtime: Runtime, scenario: str) -> str:
+    refusal = runtime.refused.get((scenario, CHAMPION))
+    if refusal is not None:
+        return f"the model of scenario '{scenario}' is refused: {refusal.reason}"
+    return (
+        f"scenario '{scenario}' has no model that decides; promote one"
+        if runtime.registry_says is None
+        else f"scenario '{scenario}' has no model that was live here, and {runtime.registry_says}"
+    )
 
 
 def _begun(service: Service, live: Live, on: date) -> Run:

@@ -78,23 +78,11 @@ class Registry:
                 "mlflow is not installed, so the registry cannot be asked; put bundles under "
                 "<home>/serving/bundles/<scenario>/champion, or install xinjian[training]"
             )
-        with tracking.quiet():
+        with tracking.reached(self.uri, _unusable) as address:
             from mlflow import MlflowClient
-            from mlflow.exceptions import MlflowException
 
-            try:
-                tracking.knock(self.uri)
-                address = tracking.with_driver(self.uri)
-                yield MlflowClient(tracking_uri=address, registry_uri=address)
-            except (MlflowException, OSError) as error:
-                raise self._unusable(error) from error
-            except Exception as error:
-                if not tracking.of_store(error):
-                    raise
-                raise self._unusable(error) from error
+            yield MlflowClient(tracking_uri=address, registry_uri=address)
 
-    def _unusable(self, error: Exception) -> RegistryError:
-        return RegistryError(
-            f"the registry at {tracking.shown(self.uri)} cannot be used: "
-            f"{tracking.told(error, self.uri)}; the models that are live stay live"
-        )
+
+def _unusable(why: str) -> RegistryError:
+    return RegistryError(f"the registry at {why}; the models that are live stay live")

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import polars as pl
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from models.records.contracts import CONTRACTS
 from models.scenarios import Scenario
 from serving.auth.roles import Role
 from serving.ledger.warnings import Kept
 from serving.service import Service
 from serving.supervision import raise_warnings
 from tests.models.features import firms
-from tests.serving.posts import FIRM, penalty, post
+from tests.serving.posts import FIRM, OTHER, penalty, post
+from tests.serving.village import Clock
 
 Headers = dict[str, str]
 TODAY = date(2026, 11, 20)
-
-
-class Clock:
-    """Tells midday of a day that a test sets."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 11, 20, 4, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def on(self, day: date) -> None:
-        """Go to midday of a day."""
-        self.at += timedelta(days=(day - self.at.date()).days)
+STEPS: Mapping[str, dict[str, object]] = {
+    "acknowledge": {},
+    "assign": {"to": "食品科"},
+    "handle": {},
+    "close": {"outcome": "confirmed"},
+    "reopen": {"note": "有新情况"},
+    "note": {"note": "已电话核实"},
+}
+"""The steps of a warning, each with what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,22 @@ class Office:
         (row,) = answer.json()["rows"]
         assert row["status"] == "accepted", row
         return str(row["record_id"])
+
+    def tie(self) -> None:
+        """Put into the lake that the other firm holds shares of the firm."""
+        row: dict[str, object] = {
+            "record_id": "f" * 32,
+            "subject_id": OTHER,
+            "happened_on": date(2020, 1, 1),
+            "known_at": self.clock(),
+            "known_assumed": False,
+            "source_ref": "t#1",
+            "findings": [],
+            "other_id": FIRM,
+            "kind": "shareholding",
+        }
+        ties = pl.DataFrame([row], schema=CONTRACTS["relation"].dtypes)
+        self.service.runtime.lake.merge("relation", ties)
 
     def apply(self, record: str, headers: Headers | None = None, /, **more: object) -> Response:
         """Apply for the repair of a record."""
@@ -91,6 +104,7 @@ class Office:
 def timed(service: Service) -> tuple[Service, Clock]:
     """Return the service under a clock that a test sets."""
     clock = Clock()
+    clock.on(TODAY)
     return replace(service, clock=clock), clock
 
 

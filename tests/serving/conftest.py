@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 from collections.abc import Callable, Generator, Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from serving.app import create_app
 from serving.auth import tokens
@@ -25,8 +24,9 @@ from serving.ledger.sessions import SessionRow
 from serving.ledger.users import AccountRow
 from serving.service import Service
 from serving.settings import ServeSettings
-
-TEMPLATE = "xinjian_template"
+from tests.serving import village
+from tests.serving.bureau import Office, manager_and_officer, timed
+from tests.serving.databases import TEMPLATE, opened, order
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +38,9 @@ def server() -> Generator[embedded.Server]:
         try:
             # The machine does not crash under a test: what a killed server wrote stays.
             for name in ("fsync", "full_page_writes"):
-                _admin(found, f"alter system set {name} = off")
-            _admin(found, "select pg_reload_conf()")
-            _admin(found, f'create database "{TEMPLATE}"')
+                order(found, f"alter system set {name} = off")
+            order(found, "select pg_reload_conf()")
+            order(found, f'create database "{TEMPLATE}"')
             ledger = Ledger.at(found.get_uri(TEMPLATE))
             migrate(ledger)
             ledger.close()
@@ -52,21 +52,23 @@ def server() -> Generator[embedded.Server]:
 @pytest.fixture
 def empty_database(server: embedded.Server) -> Generator[str]:
     """Return the address of a database without any table."""
-    yield from _database(server, "template0")
+    with opened(server, "template0") as address:
+        yield address
 
 
 @pytest.fixture
 def database(server: embedded.Server) -> Generator[str]:
     """Return the address of a migrated database of the test's own."""
-    yield from _database(server, TEMPLATE)
+    with opened(server) as address:
+        yield address
 
 
 @pytest.fixture
 def ledger(database: str) -> Generator[Ledger]:
     """Return an open ledger of the test's own."""
-    opened = Ledger.at(database)
-    yield opened
-    opened.close()
+    made = Ledger.at(database)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -78,9 +80,22 @@ def settings(database: str, tmp_path: Path) -> ServeSettings:
 @pytest.fixture
 def service(settings: ServeSettings) -> Generator[Service]:
     """Return an open service of the test's own."""
-    opened = Service.open(settings)
-    yield opened
-    opened.close()
+    made = Service.open(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock() -> village.Clock:
+    """Return a clock at midday of the village's date of view."""
+    return village.Clock()
+
+
+@pytest.fixture
+def running(database: str, tmp_path: Path, clock: village.Clock) -> Generator[Service]:
+    """Return a service over a village of the test's own, whose model is live."""
+    with village.running(tmp_path / "home", database, clock=clock) as made:
+        yield made
 
 
 @pytest.fixture
@@ -94,6 +109,17 @@ def client(app: FastAPI) -> Generator[TestClient]:
     """Return a client of the application; an error inside is an answer, as it is for a caller."""
     with TestClient(app, raise_server_exceptions=False) as made:
         yield made
+
+
+@pytest.fixture
+def office(service: Service, as_caller: Callable[..., dict[str, str]]) -> Generator[Office]:
+    """Return an office of supervision whose clock stands at midday of 2026-11-20."""
+    made, clock = timed(service)
+    manager, officer = manager_and_officer(as_caller)
+    with service.ledger.begin() as connection:  # whatever day the test goes to
+        connection.execute(text("update api_key set expires_at = '2100-01-01'"))
+    with TestClient(create_app(service=made), raise_server_exceptions=False) as client:
+        yield Office(made, clock, client, as_caller, manager, officer)
 
 
 @pytest.fixture
@@ -174,18 +200,3 @@ def _session(
             SessionRow(token.id, token.digest, number, now, now, day, second_factor=True),
         )
     return token.text
-
-
-def _database(server: embedded.Server, template: str) -> Generator[str]:
-    name = f"t_{os.getpid()}_{secrets.token_hex(6)}"
-    _admin(server, f'create database "{name}" template "{template}"')
-    yield server.get_uri(name)
-    _admin(server, f'drop database "{name}" with (force)')
-
-
-def _admin(server: embedded.Server, statement: str) -> None:
-    address = server.get_uri("postgres").partition("://")[2]
-    engine = create_engine(f"postgresql+psycopg://{address}", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -46,8 +45,3 @@ def place(service: Service, made: TextBundle | None = None) -> Texts:
     (made or bundle()).save(folder)
     service.texts.refresh()
     return service.texts
-
-
-def home_of(service: Service) -> Path:
-    """Return the folder of the service's text models."""
-    return service.texts.shelf.folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,18 @@ def furnish(home: Path) -> None:
     """Put the village's lake and its model under a service's home."""
     shutil.copytree(_lake(), home / "lake")
     place(bundle(), home)
+
+
+@contextmanager
+def running(
+    home: Path, database: str, *, clock: Clock | None = None, **more: object
+) -> Generator[Service]:
+    """Yield a service over a village of its own, whose model is live; ``more`` are settings."""
+    furnish(home)
+    made = Service.open(settings(home, database, **more), clock=clock or Clock())
+    made.runtime.refresh()
+    yield made
+    made.close()
 
 
 def place(made: Bundle, home: Path, role: str = "champion") -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 
 from models.codes.uscc import make_uscc
 from models.errors import ConfigError
-from models.records.contracts import CONTRACTS
 from models.records.reading import MemoryRecords
 from models.scenarios import Scenario, parse_scenario
 from models.scenarios.cohort import cohorts
+from tests.models.features import firms
 from training.labels import SCHEMA, labels
 from training.snapshots import Period
 
@@ -65,22 +64,7 @@ def inspected(more: str = "") -> Scenario:
 
 
 def frame(table: str, rows: Sequence[Row]) -> pl.DataFrame:
-    full: list[Row] = []
-    for number, row in enumerate(rows):
-        happened = row.get("happened_on", date(2020, 1, 1))
-        assert isinstance(happened, date)
-        known = happened + timedelta(days=1)
-        base: Row = {
-            "record_id": hashlib.sha256(f"{table} {number}".encode()).hexdigest()[:32],
-            "subject_id": FIRMS[0],
-            "happened_on": happened,
-            "known_at": datetime(known.year, known.month, known.day, tzinfo=UTC),
-            "known_assumed": False,
-            "source_ref": f"{table}.csv#{number + 2}",
-            "findings": [],
-        }
-        full.append({**base, **row})
-    return pl.DataFrame(full, schema=CONTRACTS[table].dtypes, orient="row")
+    return firms.frame(table, [{"subject_id": FIRMS[0], **row} for row in rows])
 
 
 def records(**tables: Sequence[Row]) -> MemoryRecords:

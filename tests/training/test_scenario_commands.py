@@ -194,8 +194,27 @@ def test_show_without_records_says_what_to_import(
 ) -> None:
     assert main(["scenario", "show", "SC02"]) == 2
     assert "learns from listing, penalty, which hold no records" in capsys.readouterr().err
-    assert main(["scenario", "show", "SC2", "--lake", str(home / "none")]) == 2
+    assert main(["scenario", "show", "SC 02", "--lake", str(home / "none")]) == 2
     assert "did you mean 'SC02'" in capsys.readouterr().err
+
+
+def test_show_says_which_tables_the_lake_lacks(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scenario", "show", "unreachable_shell", "--as-of", "2024-01-01"]) == 0
+    heard = capsys.readouterr()
+    assert "湖中没有表 listing（名录名单）：只由它得知的结果记不到" in heard.err
+    assert "湖中没有表 tax_event（涉税信息）：由它产生的指标为空" in heard.err
+    assert "湖中没有表 inspection" not in heard.err
+    assert main(["scenario", "show", "bid_rigging"]) == 2
+    assert "learns from listing, penalty, which hold no records" in capsys.readouterr().err
+    path = home / "unseen.yaml"
+    path.write_text(TEXT.replace("seen_in: inspection", "seen_in: licence"), encoding="utf-8")
+    for command in ("show", "check"):
+        assert main(["scenario", command, str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "looks at the subjects of licence, and the lake has no such table" in told
+    assert "xinjian data contracts licence shows its columns" in told
 
 
 def test_the_scenario_the_readme_shows_is_sound(root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from models.errors import ConfigError, LakeMissingError
 from models.records.declared import keep_declared, load_contract
 from models.records.lake import Lake
 from models.settings import Settings
-from models.time import MAX_DAYS
+from models.time import MAX_DAYS, parse_day
 from models.yaml import nearest
 from training.commands.columns import columns, listed
 from training.commands.shared import LakeOption, console, contracts_of
@@ -203,10 +203,7 @@ def _asked(subjects: int, seed: int, until: str | None) -> Spec:
 
     if until is None:
         return Spec(subjects=subjects, seed=seed)
-    try:
-        return Spec(subjects=subjects, seed=seed, end=date.fromisoformat(until))
-    except ValueError:
-        raise ConfigError(f"--until {until}: no such day; write YYYY-MM-DD") from None
+    return Spec(subjects=subjects, seed=seed, end=parse_day(until, "--until"))
 
 
 def _make_province(out: Path, spec: Spec, *, advance: Advance) -> Mapping[str, int]:

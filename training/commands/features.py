@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -20,6 +19,7 @@ from models.features.spec import FeatureSpec
 from models.records.lake import Lake
 from models.scenarios import Scenario
 from models.settings import Settings
+from models.time import parse_day
 from training.commands.shared import ScenarioArgument, console, read_scenario
 from training.progress import progress
 
@@ -68,7 +68,7 @@ def build(
         manifest = build_to_parquet(
             opened,
             scenario,
-            [_day(text) for text in as_of],
+            [parse_day(text, "--as-of") for text in as_of],
             out,
             contracts=contracts,
             reference=reference,
@@ -86,13 +86,6 @@ def build(
     console().print(table)
     typer.echo(f"features: {out}")
     typer.echo(f"manifest: {manifest_of(out)}")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
 
 
 def _write(specs: tuple[FeatureSpec, ...], out: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from models.errors import ConfigError
 from models.records.lake import Lake
 from models.settings import Settings
+from models.time import parse_day
 from training.commands import retrain
 from training.commands.risk_subject import explain, grades, guide
 from training.commands.risk_tables import judged, summary
@@ -67,7 +66,7 @@ def fit(
     scenario, contracts = read_scenario(name, settings)
     options = Options(
         at=at,
-        test_from=None if test_from is None else _day(test_from),
+        test_from=None if test_from is None else parse_day(test_from, "--test-from"),
         folds=folds,
         fold_days=fold_days,
         trials=trials,
@@ -115,10 +114,3 @@ app.command()(grades)
 app.command()(explain)
 app.command()(guide)
 retrain.register(app)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--test-from {text}: no such day; write YYYY-MM-DD") from None

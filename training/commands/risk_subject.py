@@ -19,7 +19,7 @@ from models.records.lake import Lake
 from models.records.reading import LakeRecords
 from models.scenarios import Scenario
 from models.settings import Settings
-from models.time import not_in_future, today
+from models.time import not_in_future, parse_day, today
 from training.commands.risk_tables import guidance, reasons, trial
 from training.commands.shared import LakeOption, ScenarioArgument, console, open_lake, read_scenario
 from training.progress import progress
@@ -182,10 +182,7 @@ def _built(path: Path, as_of: str | None) -> tuple[pl.DataFrame, date]:
 def _day(text: str | None) -> date:
     if text is None:
         return today()
-    try:
-        on = not_in_future(date.fromisoformat(text), today=today()).on
-    except ValueError:
-        raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
+    on = not_in_future(parse_day(text, "--as-of"), today=today()).on
     if on < EARLIEST:
         raise ConfigError(f"--as-of {text}: no record is that old; name a day from {EARLIEST} on")
     return on

@@ -21,12 +21,13 @@ from models.records.lake import Lake
 from models.records.reading import LakeRecords
 from models.scenarios import Scenario, catalogue, load_scenario, scenario_named
 from models.scenarios import schema as scenario_schema
+from models.scenarios.absent import check_tables, gaps
 from models.scenarios.cohort import STAGES, funnel
 from models.scenarios.inputs import inputs
 from models.scenarios.where import VARIABLES
 from models.settings import Settings
 from models.supervision.rulefiles import check_all
-from models.time import not_in_future, today
+from models.time import not_in_future, parse_day, today
 from training.commands.shared import LakeOption, console, contracts_of, open_lake
 from training.labels import labels
 from training.progress import progress
@@ -96,10 +97,13 @@ def show(
     settings = Settings.load()
     contracts = contracts_of(settings)
     scenario = _scenario(name, contracts)
-    on = None if as_of is None else not_in_future(_day(as_of), today=today()).on
+    on = None if as_of is None else not_in_future(parse_day(as_of, "--as-of"), today=today()).on
     parts = list(_parts(open_lake(settings, lake)))
     covered = period(parts, scenario)
+    check_tables(scenario, parts[0].tables())
     page = console()
+    for gap in gaps(scenario, parts[0].tables()):
+        typer.echo(gap, err=True)
     page.print(_summary(scenario))
     page.print(_population(scenario, parts, on or covered.end))
     page.print(_labels(scenario, parts, covered, on=on))
@@ -110,13 +114,6 @@ def _scenario(name: str, contracts: Mapping[str, Contract]) -> Scenario:
     if name.endswith((".yaml", ".yml")):
         return load_scenario(name, contracts=contracts)
     return scenario_named(name)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--as-of {text}: no such day; write YYYY-MM-DD") from None
 
 
 def _check_lake(scenario: Scenario, lake: Lake, file: Path) -> None:

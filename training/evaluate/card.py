@@ -8,10 +8,7 @@ pictures are inside of it.
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,6 +20,7 @@ from models.monitor.psi import FREEZE, WATCH
 from models.records.contracts import CONTRACTS
 from models.risk.manifest import BundleManifest
 from models.scenarios.scenario import Scenario
+from models.whole import write_text
 from training.evaluate import words
 from training.evaluate.evaluation import Evaluation, Interval, Metric, Quarter, Share
 from training.evaluate.fairness import FEWEST_POSITIVES, SMALLEST
@@ -102,15 +100,7 @@ def write_card(
         digest=digest,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        Path(part).chmod(0o644)
-        Path(part).replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(part).unlink()
+    write_text(path, page)
 
 
 def card(

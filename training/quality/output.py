@@ -9,6 +9,7 @@ from models.codes.calendar import Calendar
 from models.errors import ConfigError
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
+from models.whole import write_text
 from training.quality.measurement import Tables, measure_lake
 from training.quality.quality import TARGET, Quality
 from training.quality.report import render
@@ -51,11 +52,9 @@ def run(
 
 def _write(out: Path, text: str) -> None:
     """Write a whole file or none, so that a reader never meets half a report."""
-    part = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(out)
+        write_text(out, text)
     except OSError as error:
         raise ConfigError(
             f"cannot write the report to {out}: {error.strerror}; choose another --out"

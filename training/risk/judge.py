@@ -14,6 +14,7 @@ import polars as pl
 from models.errors import ConfigError
 from models.risk.bundle import Bundle
 from models.risk.explain import Explainer
+from models.whole import write_text
 from training.evaluate.evaluation import Evaluation
 from training.risk.place import DONE
 from training.risk.run import EXPLAINED
@@ -43,7 +44,7 @@ def judge(folder: Path, *, resamples: int = 1000, seed: int | None = None) -> Ev
         seed=chosen,
         resamples=resamples,
     )
-    _write(evaluation.to_json(), folder / EVALUATION)
+    write_text(folder / EVALUATION, evaluation.to_json())
     _pictured(folder, bundle, evaluation)
     return evaluation
 
@@ -90,9 +91,3 @@ def _pictured(folder: Path, bundle: Bundle, evaluation: Evaluation) -> None:
         pictures=drawn,
         digest=bundle.digest,
     )
-
-
-def _write(text: str, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -20,17 +20,21 @@ from typing import Final, Literal, TypeAlias, cast
 
 import polars as pl
 
+from models.canonical import digest_of
 from models.errors import FitError, LakeMissingError
 from models.features.output import Manifest, build_to_parquet, manifest_of
 from models.features.peers import Peers, count
 from models.features.pipeline import Pipeline
 from models.features.spec import AS_OF, KEYS, FeatureSpec
+from models.logs import logger
 from models.records.bookkeeping import of_records
 from models.records.contract import Contract
 from models.records.contracts import CONTRACTS
 from models.records.lake import Lake
 from models.records.reading import LakeRecords
+from models.scenarios.absent import check_tables, gaps
 from models.scenarios.scenario import Scenario
+from models.whole import write_text
 from training.labels import labels
 from training.risk.audit import groups
 from training.risk.past import past
@@ -113,10 +117,8 @@ class _Note:
 
     def write(self, path: Path) -> None:
         """Write the note as JSON, whole or not at all."""
-        part = path.with_name(f"{path.name}.part")
         text = json.dumps(asdict(self), ensure_ascii=False, indent=2)
-        part.write_text(f"{text}\n", encoding="utf-8")
-        part.replace(path)
+        write_text(path, f"{text}\n")
 
 
 def build_matrix(
@@ -141,7 +143,7 @@ def build_matrix(
         advance: Is told of buckets as they are done: four times of each.
 
     Raises:
-        ConfigError: an unknown table, or one that is asked for visits of a label without any.
+        ConfigError: an unknown table, or none in the lake that tells who is eligible, or what came.
         FitError: the data is too short for a single date, or holds no visit.
         LakeMissingError: a version that the matrix was begun with is no longer there.
     """
@@ -153,10 +155,13 @@ def build_matrix(
     note = _begin(work, _wanted(lake, pipeline, at, versions), pinned=versions is not None)
     parts = list(_parts(lake, note.versions))
     covered = period(parts, scenario)
+    check_tables(scenario, note.versions)
     matrix = Matrix(scenario, pipeline.features, work / _FILE, note.versions, covered, at)
     if matrix.path.exists():
         advance(4 * lake.buckets)
         return matrix
+    if lost := gaps(scenario, note.versions):
+        logger(__name__).warning("tables are lacking", scenario=scenario.id, lost=lost)
     told = list(_labelled(matrix, parts, advance))
     if at == "snapshots":
         features = [_at_snapshots(matrix, lake, told, contracts, advance)]
@@ -172,9 +177,7 @@ def declaration_digest(scenario: Scenario) -> str:
     Two scenarios that differ in model, grades or actions only share one.
     """
     parts = {"id", "subject", "cohort", "label", "snapshots", "features", "audit"}
-    data = scenario.model_dump(mode="json", include=parts)
-    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of(scenario.model_dump(mode="json", include=parts))
 
 
 def _wanted(lake: Lake, pipeline: Pipeline, at: At, versions: Mapping[str, int] | None) -> _Note:

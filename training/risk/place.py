@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Final, cast
 import polars as pl
 
 from models.errors import FitError, LakeMissingError
+from models.whole import whole, write_text
 
 NOTE: Final = "run.json"
 DONE: Final = "fit.json"
@@ -90,17 +90,14 @@ def waited(path: Path) -> Generator[None]:
 
 def write_json(path: Path, data: object) -> None:
     """Write JSON, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps(data, ensure_ascii=False, indent=1, default=str)
-    part.write_text(f"{text}\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, f"{text}\n")
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     """Write a Parquet file, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.write_parquet(part)
-    part.replace(path)
+    with whole(path) as part:
+        frame.write_parquet(part)
 
 
 @contextmanager

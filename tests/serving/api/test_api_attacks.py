@@ -10,13 +10,11 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
-import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from models.logs import configure, logger
-from models.records.contracts import CONTRACTS
 from serving.app import create_app
 from serving.auth import tokens
 from serving.auth.roles import Role
@@ -166,19 +164,7 @@ def test_nothing_is_put_before_what_was_done_where_the_clock_went_back(office: O
 
 def test_a_proof_tells_nothing_of_neighbours_elsewhere(office: Office) -> None:
     record = office.record()
-    tie: dict[str, object] = {
-        "record_id": "f" * 32,
-        "subject_id": OTHER,
-        "happened_on": date(2020, 1, 1),
-        "known_at": office.clock(),
-        "known_assumed": False,
-        "source_ref": "t#1",
-        "findings": [],
-        "other_id": FIRM,
-        "kind": "shareholding",
-    }
-    ties = pl.DataFrame([tie], schema=CONTRACTS["relation"].dtypes)
-    office.service.runtime.lake.merge("relation", ties)
+    office.tie()
     case = office.apply(record).json()["id"]
     assert office.act(case, "accept").status_code == 200
     assert office.act(case, "repair").status_code == 200

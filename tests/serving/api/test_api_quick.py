@@ -6,12 +6,10 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from serving import metrics
 from serving.api import quick
-from serving.app import create_app
 from serving.auth.roles import Role
 from serving.service import Service
 from tests.models.features.firms import AS_OF
@@ -34,18 +32,8 @@ Headers = dict[str, str]
 
 @pytest.fixture
 def service(database: str, tmp_path: Path) -> Generator[Service]:
-    home = tmp_path / "home"
-    village.furnish(home)
-    settings = village.settings(home, database, rate_limit=20)
-    opened = Service.open(settings, clock=village.Clock())
-    opened.runtime.refresh()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def app(service: Service) -> FastAPI:
-    return create_app(service=service)
+    with village.running(tmp_path / "home", database, rate_limit=20) as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from itertools import count
 
-import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from models.records.contracts import CONTRACTS
 from models.records.countable import countable_record
 from models.records.publicity import Purpose
 from models.time import AsOf
@@ -174,19 +172,7 @@ def test_a_record_of_another_region_is_as_one_that_is_not_there(office: Office) 
 
 def test_the_proof_names_who_is_decided_anew_and_what_was_queued(office: Office) -> None:
     record = office.record()
-    lake = office.service.runtime.lake
-    ties: dict[str, object] = {
-        "record_id": "f" * 32,
-        "subject_id": OTHER,
-        "happened_on": date(2020, 1, 1),
-        "known_at": office.clock(),
-        "known_assumed": False,
-        "source_ref": "t#1",
-        "findings": [],
-        "other_id": FIRM,
-        "kind": "shareholding",
-    }
-    lake.merge("relation", pl.DataFrame([ties], schema=CONTRACTS["relation"].dtypes))
+    office.tie()
     case = repaired(office, record)
     (proof,) = office.get(f"/v1/repairs/{case}/proof").json()
     assert proof["subjects"] == [FIRM, OTHER]

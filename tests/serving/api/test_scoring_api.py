@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from serving.api import scoring
-from serving.app import create_app
 from serving.auth.roles import Role
 from serving.service import Service
 from tests.models.features.firms import AS_OF, FIRMS, penalty
@@ -23,23 +20,8 @@ Headers = dict[str, str]
 
 
 @pytest.fixture
-def clock() -> village.Clock:
-    return village.Clock()
-
-
-@pytest.fixture
-def service(database: str, tmp_path: Path, clock: village.Clock) -> Generator[Service]:
-    home = tmp_path / "home"
-    village.furnish(home)
-    opened = Service.open(village.settings(home, database), clock=clock)
-    opened.runtime.refresh()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def app(service: Service) -> FastAPI:
-    return create_app(service=service)
+def service(running: Service) -> Service:
+    return running
 
 
 @pytest.fixture

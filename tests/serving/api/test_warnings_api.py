@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from uuid import UUID
@@ -16,17 +15,8 @@ from models.supervision.warning import MACHINE
 from serving.auth.roles import Role
 from serving.ledger import audit, changes, explanations
 from serving.supervision import date_the_undated
-from tests.serving.bureau import TODAY, Office, decision
+from tests.serving.bureau import STEPS, TODAY, Office, decision
 from tests.serving.posts import FIRM, OTHER
-
-STEPS: Mapping[str, dict[str, object]] = {
-    "acknowledge": {},
-    "assign": {"to": "食品科"},
-    "handle": {},
-    "close": {"outcome": "confirmed"},
-    "reopen": {"note": "有新情况"},
-    "note": {"note": "已电话核实"},
-}
 
 
 def warned(office: Office, number: int = 1, subject: str = FIRM, **columns: object) -> int:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -15,28 +15,9 @@ from serving.auth.access import FRESH
 from serving.auth.issuing import Wish
 from serving.auth.roles import Role
 from serving.service import Service
+from tests.serving.village import Clock
 
 Headers = Callable[..., dict[str, str]]
-
-
-class Clock:
-    """An instant that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def timed(service: Service, clock: Clock) -> Service:
-    return replace(service, clock=clock)
 
 
 @pytest.fixture
@@ -71,9 +52,9 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(
 def test_an_expired_key_is_nobody(client: TestClient, timed: Service, clock: Clock) -> None:
     row, key = issuing.issue(timed, "system", wish=WISH)
     assert status(client, key) == 200
-    clock.now = row.expires_at - timedelta(seconds=1)
+    clock.at = row.expires_at - timedelta(seconds=1)
     assert status(client, key) == 200
-    clock.now = row.expires_at
+    clock.at = row.expires_at
     assert status(client, key) == 401
 
 
@@ -86,7 +67,7 @@ def test_a_revoked_key_ends_at_once_here_and_soon_elsewhere(
         assert (status(client, key), status(other, key)) == (200, 200)
         assert issuing.revoke(timed, "system", key_id=row.id)
         assert status(client, key) == 401
-        clock.now += FRESH
+        clock.at += FRESH
         assert status(other, key) == 401
     assert not issuing.revoke(timed, "system", key_id=row.id)
 
@@ -95,14 +76,14 @@ def test_a_rotated_key_overlaps_the_one_before_for_some_hours(
     client: TestClient, timed: Service, clock: Clock
 ) -> None:
     row, old = issuing.issue(timed, "system", wish=WISH)
-    clock.now += timedelta(days=20)
+    clock.at += timedelta(days=20)
     found = issuing.rotate(timed, "system", key_id=row.id, hours=2)
     assert found is not None
     made, new = found
     assert (made.roles, made.regions, made.replaces) == (row.roles, row.regions, row.id)
-    assert made.expires_at == clock.now + timedelta(days=30)
+    assert made.expires_at == clock.at + timedelta(days=30)
     assert (status(client, old), status(client, new)) == (200, 200)
-    clock.now += timedelta(hours=2)
+    clock.at += timedelta(hours=2)
     assert (status(client, old), status(client, new)) == (401, 200)
 
 
@@ -185,7 +166,7 @@ def test_the_use_of_a_key_is_kept_to_the_minute(
     row, key = issuing.issue(timed, "system", wish=WISH)
     seen: list[datetime | None] = []
     for seconds in (0, 30, 31):
-        clock.now += timedelta(seconds=seconds)
+        clock.at += timedelta(seconds=seconds)
         status(client, key)
         with timed.ledger.begin() as connection:
             query = text("select used_at from api_key where id = :id")

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -15,29 +14,10 @@ from serving.auth import accounts, login, totp
 from serving.auth.roles import Role
 from serving.ledger import audit
 from serving.service import Service
+from tests.serving.village import Clock
 
 GOOD = "Rivers-run-7-deep"
 OTHER = "Mountains+stand-9"
-
-
-class Clock:
-    """An instant that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def timed(service: Service, clock: Clock) -> Service:
-    return replace(service, clock=clock)
 
 
 @pytest.fixture
@@ -87,13 +67,13 @@ def test_an_idle_session_ends_and_a_busy_one_lasts_half_a_day(
 ) -> None:
     idle, busy = enter(client), enter(client)
     for _ in range(2):
-        clock.now += timedelta(minutes=10)
+        clock.at += timedelta(minutes=10)
         assert client.get("/v1/auth/me", headers=busy).status_code == 200
     assert client.get("/v1/auth/me", headers=idle).status_code == 401
     for _ in range(int(login.LONGEST / timedelta(minutes=10)) - 3):
-        clock.now += timedelta(minutes=10)
+        clock.at += timedelta(minutes=10)
         assert client.get("/v1/auth/me", headers=busy).status_code == 200
-    clock.now += timedelta(minutes=10)
+    clock.at += timedelta(minutes=10)
     assert client.get("/v1/auth/me", headers=busy).status_code == 401
 
 
@@ -104,7 +84,7 @@ def test_five_failures_lock_an_account_even_for_its_owner(
     for _ in range(login.ATTEMPTS):
         refused(client, "Wrong-guess-1")
     refused(client, GOOD)
-    clock.now += login.LOCKED + timedelta(seconds=1)
+    clock.at += login.LOCKED + timedelta(seconds=1)
     enter(client)
     assert acts(timed).count(("session.begin", "failed")) == login.ATTEMPTS + 1
 
@@ -172,15 +152,15 @@ def test_a_second_factor_is_asked_for_once_it_was_confirmed(
     made = client.post("/v1/auth/totp", headers=headers, json={"password": GOOD}).json()
     assert made["uri"].startswith("otpauth://totp/")
     enter(client)  # not confirmed: does not count
-    code = totp.code_at(made["secret"], clock.now)
+    code = totp.code_at(made["secret"], clock.at)
     wrong = f"{(int(code) + 1) % 10**6:06}"
     confirm = "/v1/auth/totp/confirm"
     assert client.post(confirm, headers=headers, json={"code": wrong}).status_code == 422
     assert client.post(confirm, headers=headers, json={"code": code}).status_code == 204
     refused(client, GOOD)
     refused(client, GOOD, code)  # used up
-    clock.now += timedelta(seconds=totp.STEP)
-    enter(client, code=totp.code_at(made["secret"], clock.now))
+    clock.at += timedelta(seconds=totp.STEP)
+    enter(client, code=totp.code_at(made["secret"], clock.at))
     with timed.ledger.begin() as connection:
         query = text("select totp_secret from account where id = :id")
         sealed = connection.execute(query, {"id": row.id}).scalar_one()
@@ -199,7 +179,7 @@ def test_an_administrator_without_a_second_factor_can_do_nothing_but_get_one(
     answer = client.get("/v1/users", headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/second-factor-missing")
     seed = client.post("/v1/auth/totp", headers=headers, json={"password": GOOD}).json()["secret"]
-    code = totp.code_at(seed, clock.now)
+    code = totp.code_at(seed, clock.at)
     client.post("/v1/auth/totp/confirm", headers=headers, json={"code": code})
     assert client.get("/v1/users", headers=headers).status_code == 200
 
@@ -224,7 +204,7 @@ def test_an_old_password_must_be_changed_before_anything_else(
     accounts.grant(
         timed, "system", account_id=person, roles=[Role.VIEWER], regions=[""], departments=()
     )
-    clock.now += timedelta(days=91)
+    clock.at += timedelta(days=91)
     headers = enter(client)
     assert client.get("/v1/auth/me", headers=headers).json()["held"] == "password-old"
     client.put("/v1/auth/password", headers=headers, json={"old": GOOD, "new": OTHER})
@@ -242,7 +222,7 @@ def test_an_invitation_is_taken_once_in_time_and_with_a_good_password(
     assert (weak.status_code, "password123" in weak.text) == (422, False)
     assert client.post(url, json={"invitation": first, "password": GOOD}).status_code == 201
     assert client.post(url, json={"invitation": first, "password": OTHER}).status_code == 403
-    clock.now += login.INVITED
+    clock.at += login.INVITED
     assert client.post(url, json={"invitation": late, "password": GOOD}).status_code == 403
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,20 +20,6 @@ from tests.serving import village
 from tests.serving.posts import penalty, post
 
 FIRM = village.KNOWN[0]
-
-
-@pytest.fixture
-def clock() -> village.Clock:
-    return village.Clock()
-
-
-@pytest.fixture
-def running(database: str, tmp_path: Path, clock: village.Clock) -> Generator[Service]:
-    village.furnish(tmp_path / "home")
-    opened = Service.open(village.settings(tmp_path / "home", database), clock=clock)
-    opened.runtime.refresh()
-    yield opened
-    opened.close()
 
 
 def test_decisions_stay_in_the_order_in_which_they_were_made(

@@ -33,6 +33,7 @@ from serving.ledger import audit
 from serving.runtime.scoring import redecide
 from serving.service import Service
 from tests.serving import village
+from tests.serving.bureau import STEPS
 from tests.serving.inspecting.office import Office as PlanOffice
 from tests.serving.inspecting.office import firms, people
 from tests.serving.posts import penalty, post
@@ -47,14 +48,6 @@ HURRIED = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-STEPS: dict[str, dict[str, object]] = {
-    "acknowledge": {},
-    "assign": {"to": "食品科"},
-    "handle": {},
-    "close": {"outcome": "confirmed"},
-    "reopen": {"note": "有新情况"},
-    "note": {"note": "已电话核实"},
-}
 BEFORE = datetime(2026, 11, 23, 4, tzinfo=UTC)
 """Midday of the day before the plan's period."""
 ACTS = ("apply", "accept", "repair", "refuse", "withdraw", "annul", "restore")
@@ -78,19 +71,10 @@ class Bureau:
 
 
 @pytest.fixture
-def clock() -> village.Clock:
-    return village.Clock()
-
-
-@pytest.fixture
 def service(database: str, tmp_path: Path, clock: village.Clock) -> Generator[Service]:
     """Return a service over a village of the test's own; shadows the empty one."""
-    village.furnish(tmp_path / "home")
-    made = village.settings(tmp_path / "home", database, rate_limit=0)
-    opened = Service.open(made, clock=clock)
-    opened.runtime.refresh()
-    yield opened
-    opened.close()
+    with village.running(tmp_path / "home", database, clock=clock, rate_limit=0) as made:
+        yield made
 
 
 @pytest.fixture

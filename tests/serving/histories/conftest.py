@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from serving.ledger import embedded
+from tests.serving import databases
 from tests.serving.histories.chronicle import World, opened
 
-_TEMPLATE = "xinjian_template"
 Worlds = Callable[[], World]
 
 
@@ -29,23 +27,14 @@ class Many:
 
     def __call__(self) -> World:
         """Open another world."""
-        name = f"w_{secrets.token_hex(8)}"
-        self._admin(f'create database "{name}" template "{_TEMPLATE}"')
-        self.stack.callback(self._admin, f'drop database "{name}" with (force)')
-        home = self.folder / name
+        address = self.stack.enter_context(databases.opened(self.server))
+        home = self.folder / address.rpartition("/")[2].partition("?")[0]
         self.stack.callback(shutil.rmtree, home, ignore_errors=True)
-        return self.stack.enter_context(opened(home, self.server.get_uri(name), self.callers))
+        return self.stack.enter_context(opened(home, address, self.callers))
 
     def close(self) -> None:
         """Close the worlds that are open, as one does after each example."""
         self.stack.close()
-
-    def _admin(self, statement: str) -> None:
-        address = self.server.get_uri("postgres").partition("://")[2]
-        engine = create_engine(f"postgresql+psycopg://{address}", isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-        engine.dispose()
 
 
 @pytest.fixture

@@ -150,11 +150,29 @@ def test_an_empty_database_and_missing_programs_are_told(
 ) -> None:
     with pytest.raises(LedgerError, match="nothing to back up"):
         backup.backup(empty, tmp_path, at=AT)
-    monkeypatch.setattr(embedded, "programs", lambda: None)
+    monkeypatch.setattr(embedded, "programs", tuple)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LedgerError, match="client programs"):
         backup.backup(ledger, tmp_path, at=AT)
     assert list(tmp_path.iterdir()) == [], "nothing half made is left"
+
+
+def test_the_programs_nearest_to_the_server_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / str(version) for version in (18, 15, 16)]
+    for folder in folders:
+        folder.mkdir()
+        program = folder / "pg_restore"
+        program.write_text(f"#!/bin/sh\necho 'pg_restore (PostgreSQL) {folder.name}.2'\n")
+        program.chmod(0o700)
+    monkeypatch.setattr(embedded, "programs", lambda: folders[:2])
+    monkeypatch.setenv("PATH", f"{folders[2]}:/usr/bin:/bin")
+    taken = [
+        Path(backup._program("pg_restore", least)).parent.name  # pyright: ignore[reportPrivateUsage]
+        for least in (14, 15, 16, 17)
+    ]
+    assert taken == ["15", "15", "16", "18"]
 
 
 @pytest.mark.slow

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from serving.app import create_app
 from serving.auth.roles import Role
 from serving.service import Service
 from tests.serving import village
@@ -18,23 +15,8 @@ from tests.serving.portrait.easel import Easel
 
 
 @pytest.fixture
-def clock() -> village.Clock:
-    return village.Clock()
-
-
-@pytest.fixture
-def service(database: str, tmp_path: Path, clock: village.Clock) -> Generator[Service]:
-    home = tmp_path / "home"
-    village.furnish(home)
-    opened = Service.open(village.settings(home, database), clock=clock)
-    opened.runtime.refresh()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def app(service: Service) -> FastAPI:
-    return create_app(service=service)
+def service(running: Service) -> Service:
+    return running
 
 
 @pytest.fixture

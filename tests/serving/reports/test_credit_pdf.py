@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-import zlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.supervision.report import Report, Section
 from serving.reports.credit import pdf, printable
+from tests.serving.reports.printed import pages
 
 ISSUED = datetime(2026, 11, 20, 1, 30, tzinfo=UTC)
 COLUMNS = ("处罚决定日期", "处罚机关", "违法行为类型")
@@ -32,20 +31,6 @@ def report(*rows: tuple[str, str, str]) -> Report:
 
 def made(found: Report, address: str | None = None) -> bytes:
     return pdf(found, code="ABCD-EFGH-JKLM", issued_at=ISSUED, verify_at=address)
-
-
-def pages(document: bytes) -> int:
-    """Count pages: in the file itself, or inside its compressed object streams."""
-    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", document, flags=re.DOTALL)
-    text = document + b"".join(_inflated(stream) for stream in streams)
-    return len(re.findall(rb"/Type\s*/Page(?!s)", text))
-
-
-def _inflated(stream: bytes) -> bytes:
-    try:
-        return zlib.decompress(stream)
-    except zlib.error:
-        return b""
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:

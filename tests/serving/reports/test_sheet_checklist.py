@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
-import zlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -11,6 +9,7 @@ from serving.reports.checklist import NOTES, SCAN, page, pdf
 from serving.reports.qr import qr
 from serving.reports.sheets import Member, SheetMatter, TeamSheet, Visit
 from tests.models.inspection.listed import FIRM, PERSON
+from tests.serving.reports.printed import pages
 
 ISSUED = datetime(2026, 3, 2, 1, tzinfo=UTC)
 ADDRESS = "https://credit.example/draws/catering_2026"
@@ -24,19 +23,6 @@ SHEET = TeamSheet("catering_2026", 1, "沈阳市市场监督管理局", MEMBERS,
 
 def made(sheet: TeamSheet, address: str | None = ADDRESS) -> bytes:
     return pdf(sheet, issued_at=ISSUED, verify_at=address)
-
-
-def pages(document: bytes) -> int:
-    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", document, flags=re.DOTALL)
-    text = document + b"".join(_inflated(stream) for stream in streams)
-    return len(re.findall(rb"/Type\s*/Page(?!s)", text))
-
-
-def _inflated(stream: bytes) -> bytes:
-    try:
-        return zlib.decompress(stream)
-    except zlib.error:
-        return b""
 
 
 def test_the_same_sheet_gives_the_same_bytes() -> None:

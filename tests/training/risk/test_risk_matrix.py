@@ -9,11 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from structlog.testing import capture_logs
 
-from models.errors import FitError, LakeMissingError
+from models.errors import ConfigError, FitError, LakeMissingError
 from models.features.pipeline import build
 from models.records.lake import Lake
 from models.records.reading import LakeRecords
+from models.scenarios.label import Rows
 from tests.training.risk.world import FIRMS, frame, scenario
 from training.labels import labels
 from training.risk import matrix as module
@@ -170,6 +172,18 @@ def test_a_version_that_is_gone_is_named(own_lake: Lake, tmp_path: Path) -> None
 def test_an_empty_lake_is_said(tmp_path: Path) -> None:
     with pytest.raises(LakeMissingError, match="import records"):
         build_matrix(Lake.open(tmp_path / "lake"), scenario(), tmp_path / "m")
+
+
+def test_tables_that_the_lake_lacks_are_said(own_lake: Lake, tmp_path: Path) -> None:
+    declared = scenario(label="{any_of: [{table: inspection}, {table: sampling}], horizon: 60d}")
+    with capture_logs() as lines:
+        build_matrix(own_lake, declared, tmp_path / "m")
+    (line,) = [line for line in lines if line["event"] == "tables are lacking"]
+    assert "湖中没有表 sampling（抽样检验）：只由它得知的结果记不到" in line["lost"]
+    cohort = declared.cohort.model_copy(update={"seen_in": (Rows(table="sampling"),)})
+    unseen = declared.model_copy(update={"cohort": cohort})
+    with pytest.raises(ConfigError, match="looks at the subjects of sampling, and the lake has no"):
+        build_matrix(own_lake, unseen, tmp_path / "n")
 
 
 def test_records_that_are_too_short_are_said(own_lake: Lake, tmp_path: Path) -> None:

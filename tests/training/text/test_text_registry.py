@@ -73,15 +73,6 @@ def texts(rows: int = 40, *, label: str | None = None) -> pl.DataFrame:
     return pl.DataFrame(said, schema=["text", "department"], orient="row")
 
 
-@pytest.fixture(scope="module")
-def empty_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tracker")
-    registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
-    with registry._client() as client:
-        client.get_experiment_by_name("none")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def home(empty_tracker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
