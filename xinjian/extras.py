@@ -10,6 +10,7 @@ EXTRA_OF = {
     "cryptography": "serving",
     "fairlearn": "training",
     "fastapi": "serving",
+    "fastapi_offline": "serving",
     "fastexcel": "training",
     "httptools": "serving",
     "httpx2": "serving",
