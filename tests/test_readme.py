@@ -21,7 +21,7 @@ from models.scenarios.load import load_scenario, schema
 from models.scenarios.scenario import Family
 from serving.app import create_app
 from serving.settings import ServeSettings
-from tests.command_lines import parse, spoken
+from tests.command_lines import found, parse, spoken
 from training.sources.mapping import load_mapping
 from xinjian.cli import main
 
@@ -31,24 +31,9 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 MOST_LINES = 550
 
 RUN = ("draw",)
-"""Commands that are carried out below, by the words that they begin with."""
-NOT_RUN = {
-    "features build": "needs a lake; tests/training/test_feature_commands.py",
-    "risk fit": "takes minutes; tests/training/risk",
-    "risk grades": "needs a fitted run; tests/training/risk",
-    "risk retrain": "takes minutes; tests/training/retrain",
-    "text fit": "takes minutes; tests/training/text",
-    "text evaluate": "needs a fit; tests/training/text",
-    "text register": "needs a fit and a tracker; tests/training/text",
-    "text promote": "needs a registered model; tests/training/text",
-    "text annotate": "needs a registered model; tests/training/text",
-    "text review": "needs a registered model; tests/training/text",
-    "serve api": "serves until it is stopped; tests/serving/faults",
-    "serve worker": "works until it is stopped; tests/serving/jobs",
-    "serve doctor": "looks at an installation; tests/serving/test_doctor.py",
-    "serve migrate": "changes a database; tests/serving/ledger",
-    "serve backup": "needs a ledger; tests/serving/ledger",
-}
+"""Groups of commands that are carried out below."""
+RUN_APART = ("features", "risk", "text", "serve")
+"""Groups that take minutes and are carried out in ``test_readme_run.py``."""
 OTHERS = {
     "make": "dry-run below",
     "export": "held against the settings below",
@@ -89,11 +74,19 @@ def test_every_command_that_is_shown_parses(words: list[str]) -> None:
     assert parse(words)
 
 
-def test_every_command_that_is_shown_is_run_or_has_a_reason_why_not() -> None:
-    said = [" ".join(words) for words in COMMANDS]
-    known = (*RUN, *NOT_RUN)
-    assert [one for one in said if not one.startswith(known)] == []
-    assert [one for one in NOT_RUN if not any(line.startswith(one) for line in said)] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_in_the_running_text_has_the_options_it_is_said_to_have(page: str) -> None:
+    text = re.sub(r"^```.*?^```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
+    named = [shlex.split(one) for one in re.findall(r"`xinjian ([a-z][^`]+)`", text)]
+    assert named
+    for words in named:
+        command, options = found(words)
+        known = {flag for parameter in command.params for flag in parameter.opts}
+        assert {one for one in options if one.startswith("--")} <= known, words
+
+
+def test_every_command_that_is_shown_is_of_a_group_that_is_run() -> None:
+    assert {words[0] for words in COMMANDS} == {*RUN, *RUN_APART}
 
 
 def test_every_other_program_that_is_shown_has_a_reason() -> None:
@@ -102,7 +95,7 @@ def test_every_other_program_that_is_shown_has_a_reason() -> None:
 
 
 def test_places_that_a_reason_names_are_there() -> None:
-    for reason in (*NOT_RUN.values(), *OTHERS.values()):
+    for reason in OTHERS.values():
         for place in re.findall(r"tests/[\w/.]+\w", reason):
             assert (ROOT / place).exists(), place
 
