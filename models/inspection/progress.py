@@ -126,16 +126,17 @@ def advance(
     return replace(progress, steps=(*progress.steps, step))
 
 
-def check_pool(progress: Progress, commitment: str) -> None:
-    """Raise :class:`InspectionError` where the pool is not the one that was frozen."""
+def pool_trouble(progress: Progress, commitment: str) -> str | None:
+    """Return why a pool of this commitment is not the one that was frozen, or None where it is."""
     frozen = progress.step(State.FROZEN)
     if frozen is None:
-        raise InspectionError(f"plan {progress.plan_id} has no frozen pool yet; freeze it first")
-    if frozen.evidence != commitment:
-        raise InspectionError(
-            f"the pool of plan {progress.plan_id} was changed after it was frozen: its commitment "
-            f"is {commitment}, the published one {frozen.evidence}; use the pool that was frozen"
-        )
+        return f"plan {progress.plan_id} has no frozen pool yet"
+    if frozen.evidence == commitment:
+        return None
+    return (
+        f"the pool of plan {progress.plan_id} was changed after it was frozen: its digest is "
+        f"{commitment}, the published one {frozen.evidence}"
+    )
 
 
 def _check_order(progress: Progress, to: State) -> None:

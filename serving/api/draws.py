@@ -16,7 +16,7 @@ from models.errors import LedgerError
 from models.inspection.draw import draw
 from models.inspection.dry_run import allocation
 from models.inspection.pool import Pool
-from models.inspection.progress import State
+from models.inspection.progress import State, pool_trouble
 from models.inspection.record import DrawRecord, told
 from models.inspection.seed import Commitment, Entropy, Seed, freeze, make_seed, seed_text
 from serving.api import acts
@@ -249,14 +249,9 @@ def _unchanged(connection: Connection, found: At) -> Pool:
 
 def pool_check(found: At, kept: bytes) -> CheckShown:
     """Return whether the pool file is the one whose digest the freeze published."""
-    step, digest = found.progress.step(State.FROZEN), sha256(kept).hexdigest()
-    holds = step is not None and step.evidence == digest
-    trouble = (
-        f"the pool of plan {found.declared.plan.id} was changed after it was frozen: its digest is "
-        f"{digest}, the published one {step.evidence if step else None}"
-    )
+    trouble = pool_trouble(found.progress, sha256(kept).hexdigest())
     title = "对象库与冻结时公布的承诺一致"
-    return CheckShown(name="frozen", title=title, holds=holds, trouble="" if holds else trouble)
+    return CheckShown(name="frozen", title=title, holds=trouble is None, trouble=trouble or "")
 
 
 def there(kept: _Kept | None, found: At) -> _Kept:
