@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 
 from models.settings import LogFormat, LogLevel
+
+_TALKERS: Final = ("httpx2",)
+"""Libraries that tell of each request, with its whole address: for whoever looks for a fault."""
 
 
 def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
@@ -30,6 +33,8 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for talker in _TALKERS:
+        logging.getLogger(talker).setLevel("NOTSET" if level == "debug" else "WARNING")
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from models import logs
+from models.settings import LogLevel
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -29,6 +30,14 @@ def test_json_is_one_object_a_line_with_utc_time() -> None:
     assert message["logger"] == "training.sources"
     assert datetime.fromisoformat(str(message["timestamp"])).utcoffset() == timedelta(0)
     assert "导入" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "told"), [("info", 0), ("debug", 1)])
+def test_requests_are_told_to_whoever_looks_for_a_fault(level: LogLevel, told: int) -> None:
+    stream = io.StringIO()
+    logs.configure("json", level, stream=stream)
+    logging.getLogger("httpx2").info("HTTP Request: GET http://a/?token=b")
+    assert len(_messages(stream)) == told
 
 
 def test_auto_is_json_where_there_is_no_terminal() -> None:
