@@ -5,7 +5,7 @@ Only rows that had happened before the date of view and were known by its end ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -16,7 +16,7 @@ from models.features.spec import AS_OF, SUBJECT
 from models.records.reading import Records
 from models.scenarios.cohort import REGISTER
 from models.scenarios.known import HAPPENED, known, read
-from models.scenarios.label import Rows
+from models.scenarios.label import Events, Rows
 from models.scenarios.scenario import Scenario
 from models.time import AsOf
 
@@ -26,6 +26,7 @@ YEARS: Final = 3
 """How far back the past of events and reports goes; inspections are few and count for ever."""
 
 _MET: Final = "_met"
+_DAY: Final = "_day"
 _DAYS: Final = {SUBJECT: pl.String(), HAPPENED: pl.Date(), _MET: pl.Boolean()}
 
 
@@ -64,11 +65,7 @@ class _Loaded:
         there = records.tables()
         named = {n for e in label.events if e.condition for n in e.condition.columns}
         wanted = label.observers or label.events
-        frames = tuple(
-            (one, read(records, one, *sorted(named.intersection(records.columns(one.table)))))
-            for one in wanted
-            if one.table in there
-        )
+        frames = tuple((one, _read(records, one, named)) for one in wanted if one.table in there)
         register = (
             read(records, Rows(table=REGISTER)).select(SUBJECT, pl.col(HAPPENED).alias("_since"))
             if label.means == "survival" and REGISTER in there
@@ -139,10 +136,10 @@ def _days(
     seen_as = term or on
     due = label.ends(seen_as)
     for one, frame in loaded.frames:
-        rows = frame.lazy().filter(known(AsOf(on)), pl.col(HAPPENED) < on)
+        rows = frame.lazy().filter(known(AsOf(on)), pl.col(_DAY) < on)
         rows = rows.filter(pl.col(SUBJECT).is_in(subjects.implode()))
         if term is not None:
-            rows = rows.filter(pl.col(HAPPENED) <= due)
+            rows = rows.filter(pl.col(_DAY) <= due)
         if one.condition is not None:
             rows = one.condition.keep(rows, as_of=seen_as, due=due)
         rows = rows.with_columns(pl.lit(value=not label.observers).alias(_MET))
@@ -154,7 +151,15 @@ def _days(
             else:
                 rows = event.condition.mark(rows, "_one", as_of=seen_as, due=due)
                 rows = rows.with_columns((pl.col(_MET) | pl.col("_one")).alias(_MET)).drop("_one")
-        yield rows.select(SUBJECT, HAPPENED, _MET).collect()
+        yield rows.select(SUBJECT, pl.col(_DAY).alias(HAPPENED), _MET).collect()
+
+
+def _read(records: Records, rows: Rows, named: Collection[str]) -> pl.DataFrame:
+    """Return the table, with ``_day``: when what is meant happened, long after the row maybe."""
+    there = records.columns(rows.table)
+    day = rows.on if isinstance(rows, Events) else HAPPENED
+    frame = read(records, rows, *sorted({day, *named}.intersection(there)))
+    return frame.with_columns(pl.col(day).alias(_DAY))
 
 
 def _years_before(on: date, years: int) -> date | None:

@@ -62,6 +62,16 @@ def test_horizons_with_an_event_are_counted() -> None:
     assert counted(EVENT, 1, 0, penalty=frame("penalty", rows)) == [(6, 0), (6, 2)]
 
 
+def test_an_event_that_comes_after_its_row_counts_from_its_own_day() -> None:
+    label = "{table: pledge, where: \"fulfilment == 'breached'\", on: settled_on, horizon: 180d}"
+    made = date(2023, 1, 1)
+    rows = [
+        {"subject_id": FIRMS[n], "happened_on": made, "fulfilment": "breached", "settled_on": on}
+        for n, on in enumerate((date(2024, 5, 1), date(2024, 7, 1), ON))
+    ]
+    assert counted(label, 0, 1, 2, pledge=frame("pledge", rows)) == [(6, 1), (6, 0), (6, 0)]
+
+
 def test_terms_that_passed_without_a_report_are_counted() -> None:
     register = frame(
         "subject",
