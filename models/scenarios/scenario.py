@@ -6,8 +6,6 @@ shape. What needs the record tables to be judged (their columns and values) is i
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import date
 from itertools import pairwise
 from typing import Annotated, Literal, Self, TypeAlias, TypeVar
@@ -21,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from models.canonical import canonical_json, digest_of
 from models.codes.subjects import SubjectType
 from models.scenarios.label import Frozen, Label, SomeRows, Where, listed
 from models.scenarios.where import Condition, parse
@@ -266,13 +265,12 @@ class Scenario(Frozen):
     @property
     def canonical(self) -> str:
         """Return the declaration as canonical JSON: every default said, keys sorted, UTF-8."""
-        data = self.model_dump(mode="json")
-        return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return canonical_json(self.model_dump(mode="json"))
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, in 64 hex digits."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
 
     @field_validator("subject")
     @classmethod

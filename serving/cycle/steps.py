@@ -22,6 +22,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from models.errors import ConfigError
+from models.whole import write_text
 from serving.cycle.alone import alone, writing
 from serving.jobs import process
 
@@ -190,6 +191,4 @@ def _done(known: Mapping[str, Told], name: str) -> bool:
 
 
 def _write(folder: Path, known: dict[str, Told]) -> None:
-    part = folder / f".{JOURNAL}.part"
-    part.write_bytes(_JOURNAL.dump_json(known, indent=1))
-    part.replace(folder / JOURNAL)
+    write_text(folder / JOURNAL, _JOURNAL.dump_json(known, indent=1).decode())

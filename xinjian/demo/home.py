@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from models.errors import ConfigError
+from models.whole import write_text
 from serving.cycle.alone import writing
 from serving.settings import ServeSettings
 from xinjian.demo.plan import FOLDER, PROVINCE, TEXTS
@@ -78,8 +79,6 @@ def _has_a_ledger_to_be(settings: ServeSettings) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_text(path, text)
